@@ -1,0 +1,5 @@
+"""Compressors shorten a text."""
+
+from trimtab.compress.lossless import Lossless, restore
+
+__all__ = ["Lossless", "restore"]

@@ -1,0 +1,89 @@
+"""The smallest text that says exactly the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trimtab.compress import log as log_codec
+from trimtab.compress import records
+from trimtab.errors import NotOurs
+from trimtab.tokens import counter_for
+from trimtab.types import Counter
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One notation: how to write a text in it, and how to read it back."""
+
+    header: str
+    """How its texts start. Tells a reader, and `restore`, what follows."""
+    encode: Callable[[str, Counter], str | None]
+    """Text -> body, or None where the notation does not suit the text."""
+    decode: Callable[[str], str]
+    """Body -> the text."""
+
+
+AS_IS = "[as is]\n"
+"""Stands before a text that happens to look like one of ours."""
+CODECS = (
+    Codec(records.HEADER, records.encode, records.decode),
+    Codec(log_codec.HEADER, log_codec.encode, log_codec.decode),
+)
+
+
+@dataclass(frozen=True)
+class Lossless:
+    """Writes JSON, logs, listings and the like in fewer tokens, so that `restore` undoes it.
+
+    Each result is read back and compared before it is used. A text that no notation shortens
+    stays as it is.
+    """
+
+    count: Counter | None = None
+    """What to save on; o200k_base tokens if it is not given."""
+
+    def __call__(self, text: str, query: str = "") -> str:
+        """Return the shortest of the notations that suit the text, or the text."""
+        count = self.count or counter_for("gpt-4o")
+        candidates = (_write(codec, text, count) for codec in CODECS)
+        best = min((c for c in candidates if c is not None), key=count, default=None)
+        if best is not None and count(best) < count(text):
+            return best
+        return AS_IS + text if _looks_ours(text) else text
+
+
+def restore(text: str) -> str:
+    """Undo `Lossless`. A text that it left alone comes back as it is.
+
+    Raises:
+        NotOurs: The text starts like one of ours and cannot be read.
+    """
+    if text.startswith(AS_IS):
+        return text[len(AS_IS) :]
+    for codec in CODECS:
+        if text.startswith(codec.header):
+            return _read(codec, text)
+    return text
+
+
+def _write(codec: Codec, text: str, count: Counter) -> str | None:
+    """Encode, and make sure that it can be undone."""
+    try:
+        body = codec.encode(text, count)
+        if body is None or codec.decode(body) != text:
+            return None
+    except (ValueError, IndexError, KeyError, RecursionError):
+        return None
+    return codec.header + body
+
+
+def _read(codec: Codec, text: str) -> str:
+    try:
+        return codec.decode(text[len(codec.header) :])
+    except (ValueError, IndexError, KeyError) as error:
+        raise NotOurs(f"this starts with {codec.header!r}, but cannot be read") from error
+
+
+def _looks_ours(text: str) -> bool:
+    return text.startswith((AS_IS, *(codec.header for codec in CODECS)))

@@ -1,0 +1,366 @@
+"""The straight line a request follows: cache, steps, call, ledger, cache."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+import uuid
+from collections import Counter as Tally
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+from trimtab.breakdown import components
+from trimtab.errors import BudgetExceeded
+from trimtab.ledger import Change, Event, Ledger
+from trimtab.prices import Outlook, cost, outlook_for
+from trimtab.tokens import count_message, count_request, count_tools, counter_for
+from trimtab.types import (
+    AsyncCall,
+    Cache,
+    Call,
+    Counter,
+    Message,
+    Request,
+    Response,
+    RunnableTool,
+    Step,
+    Tool,
+    Usage,
+    digest,
+)
+
+log = logging.getLogger("trimtab")
+SESSIONS = 64
+"""How many conversations a pipeline remembers the last request of, to see where history is cut."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a request leaves the prefix that its conversation sent before."""
+
+    step: str
+    message: int
+    """Index of the first message that changed, or -1 where the tools did."""
+    after: int
+    """Tokens that followed that place in the previous request."""
+    removed: int
+    """How many of those are gone."""
+    gain: float
+    """What the cut is expected to win over the session, in uncached input tokens."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about a request: send `request`, unless `hit` already answers it."""
+
+    asked: Request
+    request: Request
+    hit: Response | None = None
+    changes: tuple[Change, ...] = ()
+    """Tokens before and after each step, in order."""
+    cuts: tuple[Cut, ...] = ()
+    id: str = ""
+    started: float = 0.0
+    """Seconds, by `time.monotonic`."""
+
+    @property
+    def tokens_saved(self) -> int:
+        """Input tokens that the steps removed."""
+        return sum(change.before - change.after for change in self.changes)
+
+
+class Pipeline:
+    """Runs requests through steps, with an optional cache before them and a ledger after.
+
+    Safe to share between threads and tasks. Whatever of its parts breaks is logged once, counted
+    in `failures`, and left out of that call; only a spent budget stops one.
+
+    Args:
+        count: Tokens of a text; the counter of the request's model where it is not given.
+        outlook: What the provider's prefix cache costs, and how many calls a session is expected
+            to make; what is known of the request's model where it is not given.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step] = (),
+        *,
+        cache: Cache | None = None,
+        ledger: Ledger | None = None,
+        count: Counter | None = None,
+        outlook: Outlook | None = None,
+    ) -> None:
+        self.steps = tuple(steps)
+        self.cache = cache
+        self.ledger = Ledger() if ledger is None else ledger
+        self.count = count
+        self.outlook = outlook
+        self.failures: Tally[str] = Tally()
+        self.fingerprint = digest([_identity(step) for step in self.steps])
+        self._sent = _Sent()
+
+    @property
+    def tools(self) -> tuple[RunnableTool, ...]:
+        """The tools that the steps need bound to the model, and run for it."""
+        found = {t.tool.name: t for step in self.steps for t in getattr(step, "tools", ())}
+        return tuple(found.values())
+
+    def bind(self, request: Request) -> Request:
+        """Offer the steps' own tools to a model that is offered tools at all."""
+        have = {tool.name for tool in request.tools}
+        extra = tuple(t.tool for t in self.tools if t.tool.name not in have)
+        return replace(request, tools=request.tools + extra) if have and extra else request
+
+    def plan(self, request: Request) -> Plan:
+        """Decide what to send. Does no I/O beyond the cache."""
+        asked = self._ask(request)
+        hit = self._guard("cache", lambda: self.cache.get(asked)) if self.cache else None
+        return self._decide(asked, hit)
+
+    async def aplan(self, request: Request) -> Plan:
+        """Decide what to send, and wait for the cache without blocking the event loop."""
+        asked, hit = self._ask(request), None
+        if (get := getattr(self.cache, "aget", None)) is not None:
+            try:
+                hit = await get(asked)
+            except Exception as error:
+                self._failed("cache", error)
+        elif self.cache:
+            hit = self._guard("cache", lambda: self.cache.get(asked))  # type: ignore[union-attr]
+        return self._decide(asked, hit)
+
+    def finish(self, plan: Plan, response: Response) -> Response:
+        """Record what the answer cost, and remember it."""
+        self._record(plan, response)
+        if self.cache and response.cacheable and plan.hit is None:
+            self._guard("cache", lambda: self.cache.put(plan.asked, response))  # type: ignore[union-attr]
+        return response
+
+    async def afinish(self, plan: Plan, response: Response) -> Response:
+        """Record and remember, without blocking the event loop on the cache."""
+        put = getattr(self.cache, "aput", None)
+        if put is None:
+            return self.finish(plan, response)
+        self._record(plan, response)
+        if response.cacheable and plan.hit is None:
+            try:
+                await put(plan.asked, response)
+            except Exception as error:
+                self._failed("cache", error)
+        return response
+
+    def abandon(self, plan: Plan, error: BaseException) -> None:
+        """Record a call that failed, or a stream that nobody read to its end."""
+        event = replace(self._event(plan, Response(Message("assistant", ""))), error=repr(error))
+        self._guard("ledger", lambda: self.ledger.record(event))
+        if (release := getattr(self.cache, "release", None)) is not None:
+            self._guard("cache", lambda: release(plan.asked))
+
+    def run(self, request: Request, call: Call) -> Response:
+        """Answer a request, calling the model only if the cache cannot."""
+        plan = self.plan(request)
+        try:
+            response = plan.hit or call(plan.request)
+        except BaseException as error:
+            self.abandon(plan, error)
+            raise
+        return self.finish(plan, response)
+
+    async def arun(self, request: Request, call: AsyncCall) -> Response:
+        """Do the same without blocking the event loop."""
+        plan = await self.aplan(request)
+        try:
+            response = plan.hit or await call(plan.request)
+        except BaseException as error:
+            self.abandon(plan, error)
+            raise
+        return await self.afinish(plan, response)
+
+    def _ask(self, request: Request) -> Request:
+        return replace(request, fingerprint=self.fingerprint)
+
+    def _decide(self, asked: Request, hit: Response | None) -> Plan:
+        plan = Plan(asked, asked, hit, id=uuid.uuid4().hex, started=time.monotonic())
+        if hit is not None:
+            return plan
+        count = self.count or counter_for(asked.model)
+        stages, changes, size = [asked], [], count_request(asked, count)
+        for step in self.steps:
+            after = self._apply(step, stages[-1])
+            before, size = size, size + _growth(stages[-1], after, count)
+            changes.append(Change(name_of(step), before, size))
+            stages.append(after)
+        cuts = self._sent.cuts(stages, self.steps, count, self.outlook or outlook_for(asked.model))
+        return replace(plan, request=stages[-1], changes=tuple(changes), cuts=cuts)
+
+    def _apply(self, step: Step, request: Request) -> Request:
+        """Apply a step; a step that fails, or breaks what must hold, is left out."""
+        try:
+            after = step(request)
+            _check(request, after)
+        except BudgetExceeded:
+            raise
+        except Exception as error:
+            self._failed(name_of(step), error)
+            return request
+        return after
+
+    def _record(self, plan: Plan, response: Response) -> None:
+        self._guard("ledger", lambda: self.ledger.record(self._event(plan, response)))
+
+    def _event(self, plan: Plan, response: Response) -> Event:
+        hit = plan.hit is not None
+        model = response.model or plan.request.model
+        usage = response.usage or Usage()
+        return Event(
+            id=response.id or plan.id,
+            time=time.time(),
+            model=model,
+            usage=Usage(0, 0, 0, 0, 0) if hit else usage,
+            cost=None if hit else cost(model, usage),
+            saved=usage if hit else None,
+            tenant=plan.asked.tenant,
+            session=plan.asked.conversation,
+            latency=time.monotonic() - plan.started,
+            hit=hit,
+            changes=plan.changes,
+            components=components(plan.request, self.count or counter_for(model)),
+        )
+
+    def _guard(self, part: str, work: Any) -> Any:
+        try:
+            return work()
+        except BudgetExceeded:
+            raise
+        except Exception as error:
+            self._failed(part, error)
+            return None
+
+    def _failed(self, part: str, error: Exception) -> None:
+        if not self.failures[part]:
+            log.warning("%s failed, and is left out of this call: %r", part, error)
+        self.failures[part] += 1
+
+
+def name_of(step: Step) -> str:
+    """Name a step as its author did: a function by its name, an object by its class."""
+    return str(getattr(step, "__name__", type(step).__name__))
+
+
+class _Sent:
+    """What each conversation last sent, stage by stage, to see where the next request leaves it."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[str, list[Request]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def cuts(
+        self, stages: list[Request], steps: Sequence[Step], count: Counter, outlook: Outlook
+    ) -> tuple[Cut, ...]:
+        """Name the step that first made something else of what was sent before, if one did."""
+        with self._lock:
+            last = self._last.pop(stages[0].conversation, None)
+            self._last[stages[0].conversation] = stages
+            if len(self._last) > SESSIONS:
+                self._last.popitem(last=False)
+        if last is None or _fork(last[0], stages[0]) is not None:
+            return ()  # a new conversation, or one that the caller itself rewrote
+        for step, before, after in zip(steps, last[1:], stages[1:], strict=True):
+            if (place := _fork(before, after)) is not None:
+                return (_cut(name_of(step), place, (last, stages), count, outlook),)
+        return ()
+
+
+def _fork(before: Request, after: Request) -> int | None:
+    """Where `after` stops repeating `before`: a message's index, -1 for the tools, or nowhere."""
+    if before.tools is not after.tools and before.tools != after.tools:
+        return -1
+    for i, (old, new) in enumerate(zip_longest(before.messages, after.messages)):
+        if old is None:
+            return None
+        if old is not new and old != new:
+            return i
+    return None
+
+
+def _cut(
+    step: str, place: int, sent: tuple[list[Request], list[Request]], count: Counter, how: Outlook
+) -> Cut:
+    """Measure a cut. New messages, which the model has yet to see, do not count as kept ones."""
+    (asked, old), (asks, new) = ((stages[0], stages[-1]) for stages in sent)
+    fresh = asks.messages[len(asked.messages) :]
+    after = sum(count_message(m, count) for m in old.messages[max(place, 0) :])
+    kept = sum(count_message(m, count) for m in new.messages[max(place, 0) :])
+    removed = after - kept + sum(count_message(m, count) for m in fresh)
+    if place < 0:
+        after += count_tools(old.tools, count)
+        removed += count_tools(old.tools, count) - count_tools(new.tools, count)
+    return Cut(step, place, after, removed, how.gain(after, removed))
+
+
+def _growth(before: Request, after: Request, count: Counter) -> int:
+    """How many tokens a step added; negative where it saved."""
+    if before is after:
+        return 0
+    grown = 0
+    if before.tools is not after.tools:
+        grown += count_tools(after.tools, count) - count_tools(before.tools, count)
+    for old, new in zip_longest(before.messages, after.messages):
+        if old is not new:
+            grown += count_message(new, count) if new else 0
+            grown -= count_message(old, count) if old else 0
+    return grown
+
+
+def _check(before: Request, after: Request) -> None:
+    """Raise if a step touched what is pinned, or parted a tool's result from its call."""
+    if before is after:
+        return
+    if [t for t in before.tools if t.pinned] != [t for t in after.tools if t.pinned]:
+        raise ValueError("a pinned tool was changed or dropped")
+    if before.messages is after.messages:
+        return
+    if [m for m in before.messages if m.pinned] != [m for m in after.messages if m.pinned]:
+        raise ValueError("a pinned message was changed or dropped")
+    if strays := _strays(after.messages) - _strays(before.messages):
+        raise ValueError(f"tool calls and results were parted: {sorted(strays)}")
+
+
+def _strays(messages: Sequence[Message]) -> set[str]:
+    """Ids of tool calls that no result follows, and of results that no call precedes."""
+    called, strays = set(), set()
+    for message in messages:
+        for call in message.tool_calls:
+            called.add(call.id)
+        if message.tool_call_id is not None:
+            strays ^= {message.tool_call_id} if message.tool_call_id not in called else set()
+            called.discard(message.tool_call_id)
+    return strays | called
+
+
+def _identity(step: Step) -> str:
+    """Tell a step and its settings from another, the same way in every process."""
+    if isinstance(step, type) or hasattr(step, "__qualname__"):
+        return f"{step.__module__}.{step.__qualname__}"
+    return f"{type(step).__module__}.{re.sub(' at 0x[0-9a-f]+', '', repr(step))}"
+
+
+def runnable(tools: Sequence[RunnableTool], name: str) -> RunnableTool | None:
+    """Find one of the steps' own tools by its name."""
+    return next((t for t in tools if t.tool.name == name), None)
+
+
+def call_tool(tools: Sequence[RunnableTool], name: str, arguments: Mapping[str, Any]) -> str:
+    """Run one of the steps' own tools."""
+    found = runnable(tools, name)
+    if found is None:
+        raise KeyError(f"no tool {name!r}; there are {[t.tool.name for t in tools]}")
+    return found.run(arguments)
+
+
+__all__ = ["Cut", "Pipeline", "Plan", "Tool", "call_tool", "name_of", "runnable"]

@@ -1,0 +1,1 @@
+"""Pruners drop what need not be sent."""

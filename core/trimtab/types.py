@@ -1,0 +1,253 @@
+"""The values that flow through trimtab, and the shapes of the functions that change them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+
+@dataclass(frozen=True)
+class Part:
+    """One block of a message's content: a text, or something only the provider reads."""
+
+    text: str | None = None
+    """None where the block is not a text."""
+    data: str = ""
+    """Canonical JSON of the rest of the block: all of an image, the citations of a text."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A model's wish to call a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """The JSON text as the model wrote it, which need not be valid."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What a model is told about a tool."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """A JSON schema of the arguments."""
+    pinned: bool = False
+    """True where no step may edit it, as for a tool that the provider itself runs."""
+    source: Any = field(default=None, compare=False, repr=False)
+    """The framework's own object."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message. Steps edit texts, and drop whole messages; all else travels untouched."""
+
+    role: str
+    """system, developer, user, assistant or tool."""
+    content: str | tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    pinned: bool = False
+    """True where no step may edit or drop the message."""
+    encoded: bool = False
+    """True once a compressor has rewritten the text: nothing rewrites it again."""
+    source: Any = field(default=None, compare=False, repr=False)
+    """The framework's own object, handed back unharmed where nothing was edited."""
+
+    @cached_property
+    def text(self) -> str:
+        """The texts of all parts, joined by line breaks."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if part.text is not None)
+
+    def with_texts(self, edit: Callable[[str], str]) -> Message:
+        """Rewrite each text. Returns this very object if nothing changed."""
+        content: str | tuple[Part, ...]
+        if isinstance(self.content, str):
+            content = edit(self.content)
+        else:
+            content = tuple(
+                part if part.text is None else replace(part, text=edit(part.text))
+                for part in self.content
+            )
+        return self if content == self.content else replace(self, content=content, encoded=True)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the provider billed them. Unknown is None, and makes every sum unknown."""
+
+    input_tokens: int | None = None
+    """All of the prompt, what was read from or written to the prefix cache included."""
+    output_tokens: int | None = None
+    """All of the answer, reasoning included."""
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        mine, others = vars(self), vars(other)
+        return Usage(**{name: _sum(mine[name], others[name]) for name in mine})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is about to be sent to a model."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else can change the answer: temperature, stop sequences, the output format."""
+    tenant: str = ""
+    """Whose request it is. Nothing is ever shared between tenants."""
+    session: str = ""
+    """Which conversation it belongs to, if the caller knows; see `conversation`."""
+    fingerprint: str = ""
+    """The pipeline that will rewrite it, set by the pipeline."""
+
+    @property
+    def query(self) -> str:
+        """The latest text of the user, or an empty string."""
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @cached_property
+    def conversation(self) -> str:
+        """The session, or a digest of the messages that opened it, up to the first of the user."""
+        if self.session:
+            return digest([self.tenant, self.session])
+        end = next((i for i, m in enumerate(self.messages) if m.role == "user"), -1)
+        return digest([self.tenant, [_said(m, {}) for m in self.messages[: end + 1]]])
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of all that can change the answer, and of nothing else.
+
+        Ids, white space around a text and the order of dictionary keys make no difference.
+        """
+        ids: dict[str, int] = {}
+        return digest(
+            [
+                self.model,
+                self.tenant,
+                self.fingerprint,
+                [_said(m, ids) for m in self.messages],
+                [[t.name, t.description, t.parameters] for t in self.tools],
+                dict(self.params),
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back, and what it cost in tokens."""
+
+    message: Message
+    usage: Usage | None = None
+    model: str = ""
+    """The model that answered, if the provider said so."""
+    finish_reason: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    id: str | None = None
+    cacheable: bool = True
+    """False where the answer could not be rebuilt from its message alone."""
+
+
+@dataclass(frozen=True)
+class RunnableTool:
+    """A tool that a step needs and that this library runs itself."""
+
+    tool: Tool
+    run: Callable[[Mapping[str, Any]], str]
+    """Takes the arguments, returns the text of the tool's result."""
+
+
+Counter = Callable[[str], int]
+Compressor = Callable[[str, str], str]
+"""(text, query) -> a shorter text."""
+Scorer = Callable[[str, Sequence[str]], Sequence[float]]
+"""(query, texts) -> how much each text bears on the query; higher is better."""
+Step = Callable[[Request], Request]
+Call = Callable[[Request], Response]
+AsyncCall = Callable[[Request], Awaitable[Response]]
+Price = Callable[[str, Usage], "Decimal | None"]
+"""(model, usage) -> dollars, or None where the model has no known price."""
+Summarize = Callable[[Sequence[Message]], str]
+
+
+class Cache(Protocol):
+    """Remembers answers."""
+
+    def get(self, request: Request) -> Response | None:
+        """Return the answer remembered for this request, if any."""
+
+    def put(self, request: Request, response: Response) -> None:
+        """Remember an answer."""
+
+
+StepT = TypeVar("StepT", bound=Callable[..., Any])
+
+
+def fold(step: StepT) -> StepT:
+    """Declare that what a step makes of old messages stays the same when new ones arrive.
+
+    Works on a function or on a class. The prefix that the provider has cached survives such a
+    step, except where the step cuts history, which the pipeline sees and reports.
+    """
+    step.kind = "fold"  # type: ignore[attr-defined]
+    return step
+
+
+def tail(step: StepT) -> StepT:
+    """Declare that a step touches only what was never sent: the end of the request, parameters."""
+    step.kind = "tail"  # type: ignore[attr-defined]
+    return step
+
+
+def canonical_json(value: Any) -> str:
+    """Write JSON that is the same for equal values: sorted keys, no white space."""
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
+    )
+
+
+def digest(value: Any) -> str:
+    """Hash a value of JSON's types. Mappings count as objects, whatever else by its `repr`."""
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _said(message: Message, ids: dict[str, int]) -> list[Any]:
+    """What a message says, with tool call ids numbered in the order of their appearance."""
+    number = lambda key: ids.setdefault(key, len(ids))  # noqa: E731
+    parts = message.content
+    return [
+        message.role,
+        message.name,
+        parts.strip() if isinstance(parts, str) else [[p.text, p.data] for p in parts],
+        [[number(c.id), c.name, _arguments(c.arguments)] for c in message.tool_calls],
+        None if message.tool_call_id is None else number(message.tool_call_id),
+    ]
+
+
+def _arguments(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
