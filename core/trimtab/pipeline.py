@@ -131,14 +131,14 @@ class Pipeline:
             except Exception as error:
                 self._failed("cache", error)
         elif self.cache:
-            hit = self._guard("cache", lambda: self.cache.get(asked))  # type: ignore[union-attr]
+            hit = self._guard("cache", lambda: self.cache.get(asked))
         return self._decide(asked, hit)
 
     def finish(self, plan: Plan, response: Response) -> Response:
         """Record what the answer cost, and remember it."""
         self._record(plan, response)
         if self.cache and response.cacheable and plan.hit is None:
-            self._guard("cache", lambda: self.cache.put(plan.asked, response))  # type: ignore[union-attr]
+            self._guard("cache", lambda: self.cache.put(plan.asked, response))
         return response
 
     async def afinish(self, plan: Plan, response: Response) -> Response:
@@ -333,7 +333,8 @@ def _check(before: Request, after: Request) -> None:
 
 def _strays(messages: Sequence[Message]) -> set[str]:
     """Ids of tool calls that no result follows, and of results that no call precedes."""
-    called, strays = set(), set()
+    called: set[str] = set()
+    strays: set[str] = set()
     for message in messages:
         for call in message.tool_calls:
             called.add(call.id)

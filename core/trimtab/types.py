@@ -235,7 +235,10 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 def _said(message: Message, ids: dict[str, int]) -> list[Any]:
     """What a message says, with tool call ids numbered in the order of their appearance."""
-    number = lambda key: ids.setdefault(key, len(ids))  # noqa: E731
+
+    def number(key: str) -> int:
+        return ids.setdefault(key, len(ids))
+
     parts = message.content
     return [
         message.role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,17 +18,23 @@ class Codec:
     """One notation: how to write a text in it, and how to read it back."""
 
     header: str
-    """How its texts start. Tells a reader, and `restore`, what follows."""
+    """How its texts start."""
     encode: Callable[[str, Counter], str | None]
     """Text -> body, or None where the notation does not suit the text."""
     decode: Callable[[str], str]
     """Body -> the text."""
+    looks: str = ""
+    """A regular expression for how its texts start, where the header alone says too little."""
+
+    def wrote(self, text: str) -> bool:
+        """Whether a text looks like one in this notation."""
+        return re.match(self.looks or re.escape(self.header), text) is not None
 
 
 AS_IS = "[as is]\n"
 """Stands before a text that happens to look like one of ours."""
 CODECS = (
-    Codec(records.HEADER, records.encode, records.decode),
+    Codec(records.HEADER, records.encode, records.decode, records.LOOKS),
     Codec(log_codec.HEADER, log_codec.encode, log_codec.decode),
 )
 
@@ -62,7 +69,7 @@ def restore(text: str) -> str:
     if text.startswith(AS_IS):
         return text[len(AS_IS) :]
     for codec in CODECS:
-        if text.startswith(codec.header):
+        if codec.wrote(text):
             return _read(codec, text)
     return text
 
@@ -86,4 +93,4 @@ def _read(codec: Codec, text: str) -> str:
 
 
 def _looks_ours(text: str) -> bool:
-    return text.startswith((AS_IS, *(codec.header for codec in CODECS)))
+    return text.startswith(AS_IS) or any(codec.wrote(text) for codec in CODECS)
