@@ -291,12 +291,12 @@ def _fork(before: Request, after: Request) -> int | None:
 def _cut(
     step: str, place: int, sent: tuple[list[Request], list[Request]], count: Counter, how: Outlook
 ) -> Cut:
-    """Measure a cut. New messages, which the model has yet to see, do not count as kept ones."""
+    """Measure a cut. Messages that the model has yet to see do not count as kept ones."""
     (asked, old), (asks, new) = ((stages[0], stages[-1]) for stages in sent)
-    fresh = asks.messages[len(asked.messages) :]
+    known = len(new.messages) - (len(asks.messages) - len(asked.messages))
     after = sum(count_message(m, count) for m in old.messages[max(place, 0) :])
-    kept = sum(count_message(m, count) for m in new.messages[max(place, 0) :])
-    removed = after - kept + sum(count_message(m, count) for m in fresh)
+    kept = sum(count_message(m, count) for m in new.messages[max(place, 0) : known])
+    removed = after - kept
     if place < 0:
         after += count_tools(old.tools, count)
         removed += count_tools(old.tools, count) - count_tools(new.tools, count)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from trimtab.compress import Compress, Lossless, Repeats
+from trimtab.compress.recall import Originals
 from trimtab.pipeline import Pipeline
 from trimtab.prices import outlook_for
+from trimtab.prune import History
 from trimtab.tokens import counter_for
 
 
@@ -27,4 +29,11 @@ def balanced(model: str) -> Pipeline:
 
 def lean(model: str) -> Pipeline:
     """The fewest tokens."""
-    return balanced(model)
+    count, outlook = counter_for(model), outlook_for(model)
+    originals = Originals()
+    steps = (
+        Compress(Lossless(count), observations=True),
+        History(originals.keep, originals.tool, outlook, recent=400, least=600, digest=800, count=count),
+        Repeats(observations=True, count=count),
+    )
+    return Pipeline(steps, count=count, outlook=outlook)

@@ -1,1 +1,5 @@
-"""Pruners drop what need not be sent."""
+"""Pruners drop what need not be sent any more."""
+
+from trimtab.prune.history import History
+
+__all__ = ["History"]

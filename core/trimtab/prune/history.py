@@ -1,0 +1,224 @@
+"""Cutting a long history down to a digest, rarely, and only where that pays."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
+
+from trimtab.folding import CONVERSATIONS, begins_with
+from trimtab.prices import Outlook
+from trimtab.tokens import count_message, counter_for
+from trimtab.types import Counter, Message, Request, RunnableTool, fold
+
+HEADING = (
+    "[Earlier messages, shortened by the application; all of them: "
+    '{tool}(handle="{handle}")]'
+)
+IDENTIFIER = re.compile(r"[\w#@+./:-]*[\w]")
+ROW_TOKENS = 40
+"""Results up to this size are kept whole: choosing rows would hardly shorten them."""
+WORDS = 30
+"""Words that are kept of what the model itself wrote."""
+USER_WORDS = 150
+
+
+@fold
+@dataclass(frozen=True)
+class History:
+    """Replaces old rounds by a digest, where the tokens that saves pay for the broken prefix.
+
+    A cut is decided by the transcript up to a call, so it is the same whenever that call is
+    repeated. What the user said stays, and so do the calls made, and of their results the rows
+    that were spoken of since. The rest is to be had through a tool; where a request does not offer
+    that tool, history is not cut. The system prompt, the first message of the user, pinned
+    messages, and the newest rounds stay as they are, results beside their calls.
+    """
+
+    keep: Callable[[str], str | None]
+    """Stores a text, and returns the handle by which `tool` gives it back."""
+    tool: RunnableTool
+    outlook: Outlook = field(default_factory=Outlook)
+    recent: int = 800
+    """Tokens of the newest rounds, which are never cut."""
+    least: int = 1500
+    """Tokens that a cut must remove."""
+    digest: int = 1000
+    """Tokens that a digest may have."""
+    count: Counter | None = None
+    _known: OrderedDict[str, _Read] = field(
+        init=False, repr=False, compare=False, default_factory=OrderedDict
+    )
+    _lock: threading.Lock = field(
+        init=False, repr=False, compare=False, default_factory=threading.Lock
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("recent", "least", "digest"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def tools(self) -> tuple[RunnableTool, ...]:
+        """The tool that gives back what a cut removed."""
+        return (self.tool,)
+
+    def __call__(self, request: Request) -> Request:
+        """Return the request with its old rounds as a digest, once that has paid."""
+        if not any(t.name == self.tool.tool.name for t in request.tools):
+            return request
+        count = self.count or counter_for(request.model)
+        settled = self._resume(request)
+        for place in range(settled.upto, len(request.messages)):
+            if request.messages[place].role == "assistant":
+                settled = self._consider(request.messages[:place], settled, count)
+        settled = replace(settled, messages=request.messages, upto=len(request.messages))
+        with self._lock:
+            self._known[request.conversation] = settled
+            if len(self._known) > CONVERSATIONS:
+                self._known.popitem(last=False)
+        read = self._consider(request.messages, settled, count)
+        return replace(request, messages=_view(request.messages, read)) if read.cut else request
+
+    def _resume(self, request: Request) -> _Read:
+        """Go on from where this conversation was read to, or from its start."""
+        with self._lock:
+            known = self._known.get(request.conversation)
+        if known is not None and begins_with(request.messages, known.messages):
+            return known
+        start = next((i for i, m in enumerate(request.messages) if m.role == "user"), -1) + 1
+        return _Read(start=start)
+
+    def _consider(self, messages: Sequence[Message], read: _Read, count: Counter) -> _Read:
+        """Decide whether the call that sends these messages is the place for a cut."""
+        if not read.start:
+            return read
+        sizes = [count_message(m, count) for m in messages[read.cut or read.start :]]
+        after = sum(sizes) + (count_message(read.digest, count) if read.digest else 0)
+        if after < self.recent + self.least:
+            return read
+        cut = self._place(messages, read, sizes)
+        if cut is None:
+            return read
+        lines = _within(_lines(messages, read.start, cut, count), self.digest, count)
+        left = sum(sizes[cut - (read.cut or read.start) :]) + count("\n".join([HEADING, *lines]))
+        removed = after - left
+        if removed < self.least or self.outlook.gain(after, removed) <= 0:
+            return read
+        digest = self._digest(messages[read.start : cut], lines)
+        return replace(read, cut=cut, digest=digest) if digest else read
+
+    def _place(self, messages: Sequence[Message], read: _Read, sizes: Sequence[int]) -> int | None:
+        """Choose where the newest rounds begin: with a message of the user, if one is near."""
+        start = read.cut or read.start
+        newest = accumulate(reversed(sizes))
+        far = next((i for i, size in enumerate(newest) if size >= self.recent), len(sizes))
+        limit = len(messages) - far - 1
+        pinned = next((i for i, m in enumerate(messages) if i >= read.start and m.pinned), limit)
+        limit = min(limit, pinned)
+        turns = [i for i in range(start + 1, limit + 1) if messages[i].role == "user"]
+        rounds = [i for i in range(start + 1, limit + 1) if messages[i].role == "assistant"]
+        best = turns[-1:] if turns and turns[-1] > (start + limit) // 2 else rounds[-1:]
+        return best[0] if best else None
+
+    def _digest(self, old: Sequence[Message], lines: Sequence[str]) -> Message | None:
+        """Write the digest of some messages; None where the store does not take them."""
+        handle = self.keep("\n\n".join(_whole(m) for m in old))
+        if handle is None:
+            return None
+        heading = HEADING.format(tool=self.tool.tool.name, handle=handle)
+        return Message("user", "\n".join([heading, *lines]), encoded=True)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """How far a transcript was read, and where it is cut."""
+
+    start: int
+    """Index of the first message that may be cut; 0 where there is none yet."""
+    cut: int = 0
+    """Index of the first message that is left whole; 0 before the first cut."""
+    digest: Message | None = None
+    messages: tuple[Message, ...] = ()
+    upto: int = 0
+
+
+def _view(messages: Sequence[Message], read: _Read) -> tuple[Message, ...]:
+    digest = (read.digest,) if read.digest else ()
+    return (*messages[: read.start], *digest, *messages[read.cut :])
+
+
+def _whole(message: Message) -> str:
+    """Write a message out in full, for the store."""
+    calls = "".join(f"\n{call.name}({call.arguments})" for call in message.tool_calls)
+    return f"{message.role}: {message.text}{calls}"
+
+
+def _lines(messages: Sequence[Message], start: int, cut: int, count: Counter) -> Iterator[str]:
+    """Yield what the digest says of each message."""
+    for place in range(start, cut):
+        message = messages[place]
+        if message.role == "tool":
+            spoken = _spoken(messages[place + 1 :])
+            yield "-> " + _rows(message.text, spoken, count)
+            continue
+        words = USER_WORDS if message.role == "user" else WORDS
+        if message.text.strip():
+            yield f"{message.role}: {_ends(message.text, words)}"
+        for call in message.tool_calls:
+            yield f"called {call.name}({_ends(call.arguments, USER_WORDS)})"
+
+
+def _within(lines: Iterator[str], budget: int, count: Counter) -> list[str]:
+    """Keep the newest lines that fit, and what the user said whatever its age."""
+    all_lines = list(lines)
+    room = budget - sum(count(line) for line in all_lines if line.startswith("user: "))
+    kept: list[str] = []
+    for line in reversed(all_lines):
+        said = line.startswith("user: ")
+        room -= 0 if said else count(line) + 1
+        if said or room >= 0:
+            kept.append(line)
+    return kept[::-1]
+
+
+def _rows(text: str, spoken: frozenset[str], count: Counter) -> str:
+    """Keep the first line, and those that name something spoken of later."""
+    if count(text) <= ROW_TOKENS:
+        return text
+    first, *rest = text.split("\n")
+    kept = [line for line in rest if not spoken.isdisjoint(_identifiers(line))]
+    left = len(rest) - len(kept)
+    note = [f"[{left} lines left out]"] if left else []
+    return "\n".join([first, *kept, *note])
+
+
+def _spoken(messages: Sequence[Message]) -> frozenset[str]:
+    """Return the identifiers that the user and the model used in some messages."""
+    names: set[str] = set()
+    for message in messages:
+        if message.role != "tool":
+            names |= _identifiers(message.text)
+            for call in message.tool_calls:
+                names |= _identifiers(call.arguments)
+    return frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def _identifiers(text: str) -> frozenset[str]:
+    """Return the words that name something: those with a digit, an underscore, or no small letter."""
+    words = (word for word in IDENTIFIER.findall(text) if len(word) > 2)
+    return frozenset(w for w in words if not w.isalpha() or w.isupper())
+
+
+def _ends(text: str, words: int) -> str:
+    """Return a text's first and last words, if it has more than so many."""
+    found = text.split()
+    if len(found) <= words:
+        return " ".join(found)
+    last = words // 3
+    return " ".join([*found[: words - last], "...", *found[-last:]])
