@@ -67,7 +67,8 @@ class Repeats:
             return text
         start = text.split("\n", 1)[0][:START]
         same = SAME.format(start)
-        if text in seen.texts and count(text) >= self.least and restore(same, seen) == text:
+        worth = max(self.least, count(same) + 1)
+        if text in seen.texts and count(text) >= worth and restore(same, seen) == text:
             return same
         lines = text.split("\n")
         noted = "\n".join(self._runs(lines, seen, count))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -15,10 +15,7 @@ from trimtab.prices import Outlook
 from trimtab.tokens import count_message, counter_for
 from trimtab.types import Counter, Message, Request, RunnableTool, fold
 
-HEADING = (
-    "[Earlier messages, shortened by the application; all of them: "
-    '{tool}(handle="{handle}")]'
-)
+HEADING = '[Earlier messages, shortened by the application; all of them: {tool}(handle="{handle}")]'
 IDENTIFIER = re.compile(r"[\w#@+./:-]*[\w]")
 ROW_TOKENS = 40
 """Results up to this size are kept whole: choosing rows would hardly shorten them."""
@@ -104,13 +101,17 @@ class History:
         cut = self._place(messages, read, sizes)
         if cut is None:
             return read
+        newest = sum(sizes[cut - (read.cut or read.start) :])
+        if not self._pays(after, after - newest):
+            return read
         lines = _within(_lines(messages, read.start, cut, count), self.digest, count)
-        left = sum(sizes[cut - (read.cut or read.start) :]) + count("\n".join([HEADING, *lines]))
-        removed = after - left
-        if removed < self.least or self.outlook.gain(after, removed) <= 0:
+        if not self._pays(after, after - newest - count("\n".join([HEADING, *lines]))):
             return read
         digest = self._digest(messages[read.start : cut], lines)
         return replace(read, cut=cut, digest=digest) if digest else read
+
+    def _pays(self, after: int, removed: int) -> bool:
+        return removed >= self.least and self.outlook.gain(after, removed) > 0
 
     def _place(self, messages: Sequence[Message], read: _Read, sizes: Sequence[int]) -> int | None:
         """Choose where the newest rounds begin: with a message of the user, if one is near."""
@@ -158,27 +159,28 @@ def _whole(message: Message) -> str:
     return f"{message.role}: {message.text}{calls}"
 
 
-def _lines(messages: Sequence[Message], start: int, cut: int, count: Counter) -> Iterator[str]:
-    """Yield what the digest says of each message."""
-    for place in range(start, cut):
-        message = messages[place]
+def _lines(messages: Sequence[Message], start: int, cut: int, count: Counter) -> list[str]:
+    """Return what the digest says of each message."""
+    spoken: set[str] = set().union(*map(_named, messages[cut:]))
+    lines: list[str] = []
+    for message in reversed(messages[start:cut]):
         if message.role == "tool":
-            spoken = _spoken(messages[place + 1 :])
-            yield "-> " + _rows(message.text, spoken, count)
+            lines.append("-> " + _rows(message.text, spoken, count))
             continue
         words = USER_WORDS if message.role == "user" else WORDS
+        calls = [f"called {c.name}({_ends(c.arguments, USER_WORDS)})" for c in message.tool_calls]
+        lines += calls[::-1]
         if message.text.strip():
-            yield f"{message.role}: {_ends(message.text, words)}"
-        for call in message.tool_calls:
-            yield f"called {call.name}({_ends(call.arguments, USER_WORDS)})"
+            lines.append(f"{message.role}: {_ends(message.text, words)}")
+        spoken |= _named(message)
+    return lines[::-1]
 
 
-def _within(lines: Iterator[str], budget: int, count: Counter) -> list[str]:
+def _within(lines: Sequence[str], budget: int, count: Counter) -> list[str]:
     """Keep the newest lines that fit, and what the user said whatever its age."""
-    all_lines = list(lines)
-    room = budget - sum(count(line) for line in all_lines if line.startswith("user: "))
+    room = budget - sum(count(line) for line in lines if line.startswith("user: "))
     kept: list[str] = []
-    for line in reversed(all_lines):
+    for line in reversed(lines):
         said = line.startswith("user: ")
         room -= 0 if said else count(line) + 1
         if said or room >= 0:
@@ -186,31 +188,28 @@ def _within(lines: Iterator[str], budget: int, count: Counter) -> list[str]:
     return kept[::-1]
 
 
-def _rows(text: str, spoken: frozenset[str], count: Counter) -> str:
+def _rows(text: str, spoken: Collection[str], count: Counter) -> str:
     """Keep the first line, and those that name something spoken of later."""
     if count(text) <= ROW_TOKENS:
         return text
     first, *rest = text.split("\n")
-    kept = [line for line in rest if not spoken.isdisjoint(_identifiers(line))]
+    kept = [line for line in rest if not _identifiers(line).isdisjoint(spoken)]
     left = len(rest) - len(kept)
     note = [f"[{left} lines left out]"] if left else []
     return "\n".join([first, *kept, *note])
 
 
-def _spoken(messages: Sequence[Message]) -> frozenset[str]:
-    """Return the identifiers that the user and the model used in some messages."""
-    names: set[str] = set()
-    for message in messages:
-        if message.role != "tool":
-            names |= _identifiers(message.text)
-            for call in message.tool_calls:
-                names |= _identifiers(call.arguments)
-    return frozenset(names)
+def _named(message: Message) -> frozenset[str]:
+    """Return the identifiers that the user or the model used in a message."""
+    if message.role == "tool":
+        return frozenset()
+    calls = (_identifiers(call.arguments) for call in message.tool_calls)
+    return _identifiers(message.text).union(*calls)
 
 
 @lru_cache(maxsize=4096)
 def _identifiers(text: str) -> frozenset[str]:
-    """Return the words that name something: those with a digit, an underscore, or no small letter."""
+    """Return the words that name something: with a digit, a sign, or no small letter."""
     words = (word for word in IDENTIFIER.findall(text) if len(word) > 2)
     return frozenset(w for w in words if not w.isalpha() or w.isupper())
 
@@ -219,6 +218,6 @@ def _ends(text: str, words: int) -> str:
     """Return a text's first and last words, if it has more than so many."""
     found = text.split()
     if len(found) <= words:
-        return " ".join(found)
+        return text.strip()
     last = words // 3
     return " ".join([*found[: words - last], "...", *found[-last:]])
