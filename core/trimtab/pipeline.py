@@ -218,7 +218,7 @@ class Pipeline:
         model = response.model or plan.request.model
         usage = response.usage or Usage()
         return Event(
-            id=response.id or plan.id,
+            id=plan.id if hit else response.id or plan.id,
             time=time.time(),
             model=model,
             usage=Usage(0, 0, 0, 0, 0) if hit else usage,

@@ -15,7 +15,7 @@ LAYERS = [
     ["tokens", "prices"],
     ["folding", "relevance", "embed"],
     ["compress", "prune", "tools", "cache", "route", "respond", "budget"],
-    ["breakdown", "ledger"],
+    ["breakdown", "ledger", "offer"],
     ["pipeline"],
     ["recipes", "trace"],
     ["replay"],

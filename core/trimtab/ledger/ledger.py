@@ -1,0 +1,184 @@
+"""Keeps an event for each call, and adds them up."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from trimtab.errors import BudgetExceeded
+from trimtab.ledger.database import Database
+from trimtab.ledger.event import Event, settle
+from trimtab.ledger.figures import Analytics, count, dearest, figures_of, to_integer, total
+from trimtab.ledger.limits import Alert, Limits, costly, nearly_spent, rarely_hit
+from trimtab.ledger.rows import NAMES, PERIOD, keep, read_event, read_session
+
+log = logging.getLogger("trimtab")
+Hook = Callable[[Event], object]
+ONLY = "tenant = coalesce(:tenant, tenant) AND model = coalesce(:model, model)"
+PAGE = (
+    f"SELECT rowid, {NAMES} FROM events WHERE (time, rowid) > (:time, :row)"
+    f" AND time >= :start AND time < :end AND {ONLY} ORDER BY time, rowid LIMIT 500"
+)
+COSTLIEST = f"SELECT {NAMES} FROM events WHERE time >= ? AND cost > ? ORDER BY cost DESC LIMIT 1"
+SESSIONS = (
+    "SELECT session, count(*), sum(input_tokens), sum(output_tokens), sum(cost), sum(cost IS NULL)"
+    f" FROM events INDEXED BY by_session WHERE session > '' AND time >= :start AND {ONLY}"
+    " GROUP BY session ORDER BY 5 DESC, 3 DESC LIMIT :top"
+)
+TALLIES = f"SELECT tenant, model, numbers FROM tallies WHERE period >= :period AND {ONLY}"
+
+
+class Ledger:
+    """Keeps an event for each call, and adds them up.
+
+    Safe to share between threads, tasks and forks; any number of processes may write to one file.
+    A call that several parties saw (a middleware, a callback, a cache) is one event: what the first
+    left unknown is filled in from the others, and nothing is added up. Only an answer from the
+    cache is never merged with a paid call, because it may carry the id of the call that paid for
+    it.
+
+    Args:
+        path: A file to write to, made where it does not exist; in memory where it is not given.
+        hooks: Called with each new call's event, once it is safe. One that fails is logged once and
+            counted in `failures`; only a spent budget stops the caller.
+        limits: What `alerts` watches.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        hooks: Sequence[Hook] = (),
+        *,
+        limits: Limits | None = None,
+    ) -> None:
+        self.path = path
+        self.hooks = tuple(hooks)
+        self.limits = Limits() if limits is None else limits
+        self.failures: Tally[str] = Tally()
+        self._database = Database(None if path is None else os.fspath(path))
+
+    def record(self, event: Event) -> None:
+        """Keep an event. Once this returns, the death of the process loses nothing.
+
+        A power failure can lose the last moments; it does not corrupt the file.
+        """
+        event = settle(event)
+        with self._database.writing() as connection:
+            new = keep(connection, event)
+        if new:
+            self._tell(event)
+
+    def analytics(
+        self,
+        hours: float | None = 24,
+        *,
+        tenant: str | None = None,
+        model: str | None = None,
+        top: int = 10,
+    ) -> Analytics:
+        """Add up the events of the last hours, or of all times, and list the `top` sessions."""
+        start = _start(hours)
+        groups = self._groups(start, tenant, model)
+        where = {"start": start, "tenant": tenant, "model": model, "top": top}
+        return Analytics(
+            **vars(figures_of(total(groups.values()))),
+            hours=hours,
+            models=dearest((which, numbers) for (_, which), numbers in groups.items()),
+            tenants=dearest((whose, numbers) for (whose, _), numbers in groups.items()),
+            sessions=tuple(map(read_session, self._database.rows(SESSIONS, where))),
+        )
+
+    def report(self, hours: float | None = 24) -> str:
+        """Say in plain words what was spent and saved, and what would save more."""
+        from trimtab.ledger.words import describe
+
+        return "\n".join(describe(self.analytics(hours), self.alerts))
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What is beyond the limits, in the last 24 hours."""
+        start = _start(24)
+        today = figures_of(total(self._groups(start).values()))
+        found = (
+            costly(self.limits, self._costliest(start)),
+            nearly_spent(self.limits, today),
+            rarely_hit(self.limits, today),
+        )
+        return tuple(alert for alert in found if alert)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events, oldest first, in memory at once; `between` reads a large ledger in turn."""
+        return tuple(self.between())
+
+    def between(
+        self,
+        start: float = 0.0,
+        end: float = math.inf,
+        *,
+        tenant: str | None = None,
+        model: str | None = None,
+    ) -> Iterator[Event]:
+        """Read the events from one moment up to, and without, another; oldest first."""
+        where = {"start": start, "end": end, "tenant": tenant, "model": model}
+        last = {"time": -math.inf, "row": 0}
+        while rows := self._database.rows(PAGE, {**where, **last}):
+            yield from (read_event(row[1:]) for row in rows)
+            last = {"time": rows[-1][2], "row": rows[-1][0]}
+
+    def close(self) -> None:
+        """Let go of the file. A closed ledger can no longer be used."""
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tell(self, event: Event) -> None:
+        """Call the hooks, all of them even where one finds that a budget is spent."""
+        spent = None
+        for hook in self.hooks:
+            try:
+                hook(event)
+            except BudgetExceeded as error:
+                spent = error
+            except Exception as error:
+                name = str(getattr(hook, "__name__", type(hook).__name__))
+                if not self.failures[name]:
+                    log.warning("the ledger's hook %s failed: %r", name, error)
+                self.failures[name] += 1
+        if spent is not None:
+            raise spent
+
+    def _groups(
+        self, start: float, tenant: str | None = None, model: str | None = None
+    ) -> dict[tuple[str, str], Tally[str]]:
+        """Sums by tenant and model: of whole periods as tallied, of the first part anew."""
+        groups: dict[tuple[str, str], Tally[str]] = defaultdict(Tally)
+        first = math.ceil(start / PERIOD)
+        for event in self.between(start, first * PERIOD, tenant=tenant, model=model):
+            groups[event.tenant, event.model].update(count(event))
+        where = {"period": first, "tenant": tenant, "model": model}
+        for whose, which, numbers in self._database.rows(TALLIES, where):
+            groups[whose, which].update(json.loads(numbers))
+        return groups
+
+    def _costliest(self, start: float) -> Event | None:
+        """The call furthest beyond the limit; none is, where there is no limit."""
+        limit = to_integer(self.limits.call_cost)
+        rows = self._database.rows(COSTLIEST, (start, limit))
+        return read_event(rows[0]) if rows else None
+
+
+def _start(hours: float | None) -> float:
+    if hours is not None and not hours > 0:
+        raise ValueError(f"hours must be more than 0, or None for all times, got {hours}")
+    return 0.0 if hours is None else time.time() - hours * 3600
