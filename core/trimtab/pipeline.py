@@ -248,8 +248,9 @@ class Pipeline:
 
 
 def name_of(step: Step) -> str:
-    """Name a step as its author did: a function by its name, an object by its class."""
-    return str(getattr(step, "__name__", type(step).__name__))
+    """Name a step as its author did: by its `name`, a function by its own, or by its class."""
+    named = getattr(step, "name", None) or getattr(step, "__name__", None)
+    return str(named or type(step).__name__)
 
 
 class _Sent:

@@ -7,12 +7,15 @@ from dataclasses import replace
 from trimtab.compress import Compress, Lossless, Repeats
 from trimtab.compress.recall import Originals
 from trimtab.compress.reduce import Reduce
+from trimtab.compress.wording import Tighten
 from trimtab.offer import Offer
 from trimtab.pipeline import Pipeline
 from trimtab.prices import Outlook, outlook_for
 from trimtab.prune import History
 from trimtab.tokens import counter_for
 from trimtab.tools import ShortenTools
+
+INSTRUCTIONS = ("system", "developer")
 
 
 def lossless(model: str) -> Pipeline:
@@ -40,7 +43,8 @@ def balanced(model: str) -> Pipeline:
         ),
     )
     steps = (
-        ShortenTools(words=0.62, count=count),
+        ShortenTools(words=0.62, once=True, count=count),
+        Compress(Tighten(count=count), roles=INSTRUCTIONS),
         Compress(Lossless(count), observations=True),
         Offer(originals.tool, lossy, outlook, count),
         *lossy,
@@ -60,7 +64,8 @@ def lean(model: str) -> Pipeline:
         ),
     )
     steps = (
-        ShortenTools(words=0.42, count=count),
+        ShortenTools(words=0.42, once=True, examples=False, count=count),
+        Compress(Tighten(terse=True, count=count), roles=INSTRUCTIONS),
         Compress(Lossless(count), observations=True),
         Offer(originals.tool, lossy, outlook, count),
         *lossy,

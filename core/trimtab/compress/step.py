@@ -36,6 +36,11 @@ class Compress:
         object.__setattr__(self, "_run", lru_cache(REMEMBERED)(_careful(self.compressor)))
         object.__setattr__(self, "_transcripts", Transcripts(lambda: None))
 
+    @property
+    def name(self) -> str:
+        """The compressor's name, by which reports tell one such step from another."""
+        return getattr(self.compressor, "__name__", type(self.compressor).__name__)
+
     def __call__(self, request: Request) -> Request:
         """Return the request with those messages shortened."""
         return self._transcripts.map(request, self._make)

@@ -1,1 +1,5 @@
 """What a model is told about its tools."""
+
+from trimtab.tools.schema import ShortenTools, shorten
+
+__all__ = ["ShortenTools", "shorten"]
