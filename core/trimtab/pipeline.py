@@ -11,6 +11,7 @@ from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -156,8 +157,7 @@ class Pipeline:
 
     def abandon(self, plan: Plan, error: BaseException) -> None:
         """Record a call that failed, or a stream that nobody read to its end."""
-        event = replace(self._event(plan, Response(Message("assistant", ""))), error=repr(error))
-        self._guard("ledger", lambda: self.ledger.record(event))
+        self._record(plan, Response(Message("assistant", "")), repr(error))
         if (release := getattr(self.cache, "release", None)) is not None:
             self._guard("cache", lambda: release(plan.asked))
 
@@ -210,8 +210,9 @@ class Pipeline:
             return request
         return after
 
-    def _record(self, plan: Plan, response: Response) -> None:
-        self._guard("ledger", lambda: self.ledger.record(self._event(plan, response)))
+    def _record(self, plan: Plan, response: Response, error: str = "") -> None:
+        event = partial(self._event, plan, response)
+        self._guard("ledger", lambda: self.ledger.record(replace(event(), error=error)))
 
     def _event(self, plan: Plan, response: Response) -> Event:
         hit = plan.hit is not None

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trimtab.compress import Compress, Lossless, Repeats
-from trimtab.compress.recall import Originals
-from trimtab.compress.reduce import Reduce
-from trimtab.compress.wording import Tighten
+from trimtab.compress import Compress, Lossless, Originals, Reduce, Repeats, Tighten
 from trimtab.offer import Offer
 from trimtab.pipeline import Pipeline
 from trimtab.prices import Outlook, outlook_for
@@ -29,18 +26,22 @@ def lossless(model: str) -> Pipeline:
     return Pipeline(steps, count=count, outlook=outlook_for(model))
 
 
-def balanced(model: str) -> Pipeline:
+def balanced(model: str, *, calls: int = 10) -> Pipeline:
     """The default: keeps what the next step needs.
 
-    Long results and long histories are shortened once that pays, and only behind the recall tool.
+    Tools and instructions in fewer words, each rule, condition, number and format kept. Long
+    results and long histories are cut only behind the recall tool, which is offered from the call
+    on at which the cuts pay for it.
+
+    Args:
+        model: Whose tokens and prices count.
+        calls: Calls that a session is expected to make after a cut.
     """
-    count, outlook = counter_for(model), prudent(outlook_for(model))
+    count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
     lossy = (
         Reduce(originals, over=1000, keep=500, encode=Lossless(count), count=count),
-        History(
-            originals.keep, originals.tool, outlook, recent=2000, least=3000, digest=2000, count=count
-        ),
+        History(originals.keep, originals.tool, outlook, count=count),
     )
     steps = (
         ShortenTools(words=0.62, once=True, count=count),
@@ -53,30 +54,34 @@ def balanced(model: str) -> Pipeline:
     return Pipeline(steps, count=count, outlook=outlook)
 
 
-def lean(model: str) -> Pipeline:
-    """The fewest tokens: what is shortened is shortened sooner, and more of it."""
-    count, outlook = counter_for(model), prudent(outlook_for(model))
+def lean(model: str, *, calls: int = 15) -> Pipeline:
+    """The fewest tokens: what is shortened is shortened sooner, and more of it.
+
+    The recall tool is offered from the first call on, and tools lose their examples.
+
+    Args:
+        model: Whose tokens and prices count.
+        calls: Calls that a session is expected to make after a cut.
+    """
+    count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
-    lossy = (
-        Reduce(originals, over=250, keep=150, encode=Lossless(count), count=count),
-        History(
-            originals.keep, originals.tool, outlook, recent=400, least=600, digest=1500, count=count
-        ),
-    )
     steps = (
-        ShortenTools(words=0.42, once=True, examples=False, count=count),
+        ShortenTools(words=0.25, once=True, examples=False, count=count),
         Compress(Tighten(terse=True, count=count), roles=INSTRUCTIONS),
         Compress(Lossless(count), observations=True),
-        Offer(originals.tool, lossy, outlook, count),
-        *lossy,
+        Reduce(originals, over=250, keep=150, encode=Lossless(count), count=count),
+        History(
+            originals.keep, originals.tool, outlook, recent=150, least=300, digest=2000, count=count
+        ),
         Repeats(least=16, observations=True, count=count),
     )
     return Pipeline(steps, count=count, outlook=outlook)
 
 
-def prudent(outlook: Outlook) -> Outlook:
+def prudent(outlook: Outlook, calls: int) -> Outlook:
     """Reckon with the dearest way of caching that is usual.
 
     A session may go on at another model, by a router or as a fallback. A cut must pay there too.
     """
-    return replace(outlook, read=min(outlook.read, 0.1), write=max(outlook.write, 1.25))
+    read, write = min(outlook.read, 0.1), max(outlook.write, 1.25)
+    return replace(outlook, read=read, write=write, calls=calls)

@@ -322,7 +322,8 @@ def _phrases(text: str) -> str:
 def _terser(text: str) -> str:
     text = _CONTRACTED.sub(_shorter, text)
     text = re.sub(r"(?<![\w*])\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?![\w*])", r"\1", text)
-    return _THAT_ARE.sub(r" \1", text)
+    text = _THAT_ARE.sub(r" \1", text)
+    return _ADDRESSED.sub(lambda match: _capital(match[1]), text)
 
 
 _PHRASE = re.compile(
@@ -345,6 +346,13 @@ _THAT_ARE = re.compile(
     r"(?<=[a-z])[ ](?:that|which|who) (?:is|are|was|were) "
     r"((?:currently |already |not )?[a-z]{3,}(?:ed|en|own)\b)"
 )
+
+
+_ADDRESSED = re.compile(
+    r"(?:(?<=[.!?:\n] )|(?<=\n)|\A|(?<=- )|(?<=\* ))(?:You|The agent|Agent|The assistant|Assistant) "
+    r"((?:must|should|may|can|cannot)\b)"
+)
+"""Who is told what to do: the reader of the instructions."""
 
 
 def _shorter(match: re.Match[str]) -> str:

@@ -143,9 +143,9 @@ def _plain(line: str, columns: list[Column]) -> str:
 def _guesses(lines: list[str]) -> Iterator[list[Column]]:
     """Guess columns from where words start and end, first for many columns, then for fewer."""
     sizes = [min(len(WORD.findall(line)), MOST + 1) for line in lines]
-    for size, times in Counter(sizes).most_common(3):
+    for size, _ in Counter(sizes).most_common(3):
         rows = [line for line, words in zip(lines, sizes, strict=True) if words >= size]
-        if size < 2 or times < FEWEST or len(rows) < len(lines) // 3:
+        if size < 2 or len(rows) < max(FEWEST, len(lines) // 3):
             continue
         columns = _measure(rows, size - 1)
         for some in range(1, size):

@@ -13,7 +13,7 @@ WIDTH = 80
 FILE = re.compile(r" (\S.*?) +\| +(?:(Bin .*)|(\d+)(?: (\+*)(-*))?)")
 SUM = re.compile(r" (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?")
 SHORT_FILE = re.compile(
-    r" (\S.*?)(?: (Bin .*)|(?: \+(\d+))(?: -(\d+))?|(?: -(\d+))| (\d+)(?: (\++)(-+))?)"
+    r" (?!.* \| )(\S.*?)(?: (Bin .*)|(?: \+(\d+))(?: -(\d+))?|(?: -(\d+))| (\d+)(?: (\++)(-+))?)"
 )
 SHORT_SUM = re.compile(r" (\d+) files?(?: \+(\d+))?(?: -(\d+))?")
 

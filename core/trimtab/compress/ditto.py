@@ -51,7 +51,7 @@ def encode(lines: list[str]) -> tuple[str, list[str]] | None:
         elif _indent(words) > 1 or len(words) > LONGEST:
             written.append(line)
         else:
-            written.append(min([line, *_shorter(words, above)], key=len))
+            written.append(min([line, *_shorter(words, above)], key=_cost))
         above.add(words)
     return "", written
 
@@ -71,6 +71,11 @@ def decode(settings: str, lines: list[str]) -> list[str]:
 
 def _indent(words: list[str]) -> int:
     return next((i for i, word in enumerate(words) if word), len(words) - 1)
+
+
+def _cost(line: str) -> int:
+    """Count characters, and some for each mark, since a reader has to look it up."""
+    return len(line) + 2 * line.count(MARK)
 
 
 def _shorter(words: list[str], above: _Lines) -> Iterator[str]:

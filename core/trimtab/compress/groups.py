@@ -17,6 +17,9 @@ ESCAPE = "\\"
 """Stands before a line that is not a row."""
 HEADING = re.compile(r"x([0-9]+) ")
 SEPARATORS = {"fields": " ", "columns at ,": ",", "columns at |": "|", "columns at tab": "\t"}
+NATURAL = " as numbers"
+NUMBER = re.compile(r"([0-9]+)|([^0-9]+)")
+TIME = re.compile(r"^\W?[0-9]+[:.][0-9][0-9]|[0-9][T:][0-9][0-9]:[0-9][0-9]")
 FEWEST = 6
 """Rows."""
 MOST = 24
@@ -35,12 +38,12 @@ class Shape:
     """What the fields are called, which says what stands between them."""
     order: int | None = None
     """The field by which the rows were sorted, if they were."""
-    numeric: bool = False
-    """Whether they were sorted as numbers."""
+    natural: bool = False
+    """Whether they were sorted by the numbers in the field, and not by its characters."""
 
     def __str__(self) -> str:
         order = "" if self.order is None else f", in the original sorted by {self.order + 1}"
-        return f"{self.size} {self.unit}{order}{' as numbers' if self.numeric else ''}"
+        return f"{self.size} {self.unit}{order}{NATURAL if self.natural else ''}"
 
     @property
     def separator(self) -> str:
@@ -61,10 +64,12 @@ class Shape:
             return False
         return HEADING.match(line) is None and not {BLANK, MARK} & set(line.split(self.separator))
 
-    def key(self, row: Row) -> tuple[int, str]:
+    def key(self, row: Row) -> list[tuple[int, str]]:
         """What a row is sorted by."""
         field = "" if self.order is None else row[self.order]
-        return (int(field) if self.numeric else 0, field)
+        if not self.natural:
+            return [(0, field)]
+        return [(int(number or 0), text) for number, text in NUMBER.findall(field)]
 
     def sort(self, rows: list[Row]) -> list[Row]:
         """Bring rows into the order in which they stood."""
@@ -111,7 +116,7 @@ def _shape(settings: str) -> Shape:
     text, _, order = settings.partition(", in the original sorted by ")
     size, _, unit = text.partition(" ")
     place = int(order.split(" ")[0]) - 1 if order else None
-    return Shape(int(size), unit, place, order.endswith(" as numbers"))
+    return Shape(int(size), unit, place, order.endswith(NATURAL))
 
 
 def _is_row(line: str, shape: Shape) -> bool:
@@ -145,7 +150,7 @@ def _shapes(lines: list[str]) -> Iterator[Shape]:
                 continue
             yield Shape(size, unit)
             for order in range(size):
-                kinds = (Shape(size, unit, order, numeric) for numeric in (False, True))
+                kinds = (Shape(size, unit, order, natural) for natural in (False, True))
                 yield from islice((kind for kind in kinds if _are_sorted(lines, kind)), 1)
 
 
@@ -160,10 +165,7 @@ def _is_sorted(rows: list[Row], shape: Shape) -> bool:
 
     Times do not count: a log is read in the order in which things happened.
     """
-    fields = [row[shape.order or 0] for row in rows]
-    if any(":" in field for field in fields[:3]):
-        return False
-    if shape.numeric and not all(field.isdecimal() for field in fields[1:]):
+    if any(TIME.search(row[shape.order or 0]) for row in rows[:3]):
         return False
     keys = [shape.key(row) for row in rows[_titles(rows, shape) :]]
     return all(one < other for one, other in pairwise(keys))
@@ -173,8 +175,6 @@ def _titles(rows: list[Row], shape: Shape) -> int:
     """Count the rows that name the columns of a sorted table: none or one."""
     if shape.order is None:
         return 0
-    if shape.numeric:
-        return not rows[0][shape.order].isdecimal()
     return len(rows) > 1 and shape.key(rows[0]) > shape.key(rows[1])
 
 

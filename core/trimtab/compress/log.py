@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -15,6 +16,8 @@ FEWEST = 4
 """Lines. A shorter text cannot pay for the legend."""
 LEAST = 0.05
 """Share of the tokens that must be saved. For less a reader should not have to learn anything."""
+DEEP = re.compile(r"(?: *[0-9]+[:|\t]|[+-])?(?: {6}|\t)")
+"""How a deeply indented line starts, numbered or in a diff or not."""
 NESTED = 0.12
 """Share of deeply indented lines from which on a text is taken for code."""
 SAMPLE = 60_000
@@ -123,5 +126,4 @@ def _without(notation: Notation, drafts: list[Draft]) -> Draft:
 
 def _is_code(lines: list[str]) -> bool:
     """Whether many lines are indented deeply."""
-    deep = sum(line.startswith((" " * 6, "\t")) for line in lines)
-    return deep > NESTED * len(lines)
+    return sum(DEEP.match(line) is not None for line in lines) > NESTED * len(lines)

@@ -17,8 +17,7 @@ from trimtab.types import RunnableTool, Tool
 NAME = "recall"
 TOOL = Tool(
     NAME,
-    "Returns text that a note says was left out: lines such as 12-49, lines that match a query, "
-    "or all.",
+    "Original text behind a [... left out] note",
     {
         "type": "object",
         "properties": {

@@ -17,10 +17,10 @@ from trimtab.types import Counter, Message, Request, RunnableTool, fold
 
 HEADING = '[Earlier messages, shortened by the application; all of them: {tool}(handle="{handle}")]'
 IDENTIFIER = re.compile(r"[\w#@+./:-]*[\w]")
-ROW_TOKENS = 40
-"""Results up to this size are kept whole: choosing rows would hardly shorten them."""
-WORDS = 30
-"""Words that are kept of what the model itself wrote."""
+ROW_TOKENS = 200
+"""Results up to this size are kept whole: a record, of which any field may be needed."""
+WORDS = 20
+"""Words that are kept of what the model itself wrote, be it an answer or a call."""
 USER_WORDS = 150
 
 
@@ -165,10 +165,11 @@ def _lines(messages: Sequence[Message], start: int, cut: int, count: Counter) ->
     lines: list[str] = []
     for message in reversed(messages[start:cut]):
         if message.role == "tool":
-            lines.append("-> " + _rows(message.text, spoken, count))
+            if message.text:
+                lines.append("-> " + _rows(message.text, spoken, count))
             continue
         words = USER_WORDS if message.role == "user" else WORDS
-        calls = [f"called {c.name}({_ends(c.arguments, USER_WORDS)})" for c in message.tool_calls]
+        calls = [f"called {c.name}({_ends(c.arguments, WORDS)})" for c in message.tool_calls]
         lines += calls[::-1]
         if message.text.strip():
             lines.append(f"{message.role}: {_ends(message.text, words)}")
