@@ -64,12 +64,12 @@ class Shape:
             return False
         return HEADING.match(line) is None and not {BLANK, MARK} & set(line.split(self.separator))
 
-    def key(self, row: Row) -> list[tuple[int, str]]:
-        """What a row is sorted by."""
+    def key(self, row: Row) -> list[tuple[bool, int, str]]:
+        """What a row is sorted by. Numbers come before text."""
         field = "" if self.order is None else row[self.order]
         if not self.natural:
-            return [(0, field)]
-        return [(int(number or 0), text) for number, text in NUMBER.findall(field)]
+            return [(True, 0, field)]
+        return [(not number, int(number or 0), text) for number, text in NUMBER.findall(field)]
 
     def sort(self, rows: list[Row]) -> list[Row]:
         """Bring rows into the order in which they stood."""
@@ -145,8 +145,9 @@ def _shapes(lines: list[str]) -> Iterator[Shape]:
     """Guess how the lines fall into fields, and by which field they are sorted."""
     for unit, separator in SEPARATORS.items():
         sizes = Counter(line.count(separator) + 1 for line in lines)
-        for size, times in sizes.most_common(3):
-            if not 1 < size <= MOST or times < FEWEST:
+        # Two fields suit rows that end in free text, of any number of words.
+        for size in dict.fromkeys([*(size for size, _ in sizes.most_common(3)), 2]):
+            if not 1 < size <= MOST or sum(sizes[more] for more in sizes if more >= size) < FEWEST:
                 continue
             yield Shape(size, unit)
             for order in range(size):

@@ -12,6 +12,7 @@ from itertools import groupby
 from trimtab.compress import salience
 from trimtab.compress.lines import Lines, Node, compact, lines_of
 from trimtab.compress.lossless import Lossless, restore
+from trimtab.compress.names import listed, names_in
 from trimtab.compress.recall import NAME, Originals, offered
 from trimtab.errors import NotOurs
 from trimtab.tokens import counter_for
@@ -107,14 +108,34 @@ def reduced(text: str, original: str, asked: str, handle: str, limits: Limits) -
     most = min(limits.keep, limits.count(text) - 1)
     try:
         drafts = _drafts(text, original, asked, (handle, limits))
-        return next((draft for draft in drafts if limits.count(draft) <= most), text)
+        for draft, gone in drafts:
+            if limits.count(draft) <= most:
+                return _with_names(draft, gone, limits.count(text), limits)
+        return text
     except Exception as error:
         log.warning("a text cannot be cut, and is sent as it is: %r", error)
         return text
 
 
-def _drafts(text: str, original: str, asked: str, how: tuple[str, Limits]) -> Iterator[str]:
-    """Write ever shorter texts, as what is kept may need more tokens than its share of all."""
+def _with_names(draft: str, gone: str, size: int, limits: Limits) -> str:
+    """Say what the records that are left out are called, where there is room for that.
+
+    The next thing that is done with a list is most often to look up one of its records.
+    """
+    names = listed(names_in(gone), [draft])
+    if not names or limits.count(names) > limits.over:
+        return draft
+    named = f"{draft}\n[left out: {names}]"
+    return named if limits.count(named) < size else draft
+
+
+def _drafts(
+    text: str, original: str, asked: str, how: tuple[str, Limits]
+) -> Iterator[tuple[str, str]]:
+    """Write ever shorter texts, as what is kept may need more tokens than its share of all.
+
+    Each comes with the JSON that it leaves out.
+    """
     handle, limits = how
     lines, budget = lines_of(original), float(limits.keep)
     density = limits.count(original if lines.root is None else text) / len(original)
@@ -124,7 +145,8 @@ def _drafts(text: str, original: str, asked: str, how: tuple[str, Limits]) -> It
         kept = _choose(pieces, ranking, budget, density)
         written = _write(pieces, kept, handle, limits.encode)
         if not all(kept):
-            yield written
+            gaps = _runs(kept) if lines.root is not None else []
+            yield written, "".join(lines.between(a + 1, b + 1) for a, b in gaps)
         budget *= min(0.9, 0.95 * limits.keep / limits.count(written))
 
 

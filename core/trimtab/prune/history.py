@@ -190,11 +190,13 @@ def _within(lines: Sequence[str], budget: int, count: Counter) -> list[str]:
 
 
 def _rows(text: str, spoken: Collection[str], count: Counter) -> str:
-    """Keep the first line, and those that name something spoken of later."""
+    """Keep the first line, notes, and the lines that name something spoken of later."""
     if count(text) <= ROW_TOKENS:
         return text
     first, *rest = text.split("\n")
-    kept = [line for line in rest if not _identifiers(line).isdisjoint(spoken)]
+    kept = [
+        line for line in rest if line[:1] == "[" or not _identifiers(line).isdisjoint(spoken)
+    ]
     left = len(rest) - len(kept)
     note = [f"[{left} lines left out]"] if left else []
     return "\n".join([first, *kept, *note])

@@ -1,7 +1,9 @@
 from trimtab.compress import groups
 
 MODES = ["-rw-r--r--", "-rwxr-xr-x"]
-LISTING = [f"{MODES[n % 2]} root {n * 37 % 100} 2024-01-{n % 3 + 10} file-{n:02}" for n in range(30)]
+LISTING = [
+    f"{MODES[n % 2]} root {n * 37 % 100} 2024-01-{n % 3 + 10} file-{n:02}" for n in range(30)
+]
 
 
 def test_sorted_rows_are_brought_together_and_sorted_again() -> None:

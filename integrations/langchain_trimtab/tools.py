@@ -1,0 +1,87 @@
+"""Between LangChain's tools and trimtab's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_function
+
+from trimtab.types import Tool
+
+
+class Tools:
+    """Converts tools, each object once for as long as it stays as it was."""
+
+    def __init__(self) -> None:
+        # Weak, and by identity: a value keeps its source alive, and nothing else keeps the value.
+        self._known: WeakValueDictionary[int, Tool] = WeakValueDictionary()
+
+    def to_core(self, source: Any) -> Tool:
+        """Convert a tool."""
+        known = self._known.get(id(source))
+        if known is not None and isinstance(source, BaseTool) and _describes(known, source):
+            return known
+        tool = tool_to_core(source)
+        if known is not None and known == tool:
+            return known
+        self._known[id(source)] = tool
+        return tool
+
+
+def tools_back(
+    planned: Iterable[Tool], asked: Iterable[Tool], own: Mapping[str, BaseTool]
+) -> Iterator[Any]:
+    """Convert back: what was not edited as the very object that was asked with."""
+    now = {tool.name: tool for tool in asked}
+    for tool in planned:
+        before = now.get(tool.name)
+        if before is not None and before.source is not None:
+            yield before.source if tool == before else edited_tool(before.source, tool)
+        else:
+            yield tool.source or own.get(tool.name) or _openai_tool(tool)
+
+
+def tool_to_core(source: Any) -> Tool:
+    """Convert a tool; one that the provider runs is a name and a text that no step may edit."""
+    if isinstance(source, dict):
+        spec, schema = _function(source)
+        if not schema:
+            name = str(source.get("name") or source.get("type") or "")
+            return Tool(name, parameters=source, pinned=True, source=source)
+        return Tool(spec["name"], spec.get("description") or "", spec[schema] or {}, source=source)
+    spec = convert_to_openai_function(source)
+    pinned = "provider_tool_definition" in (getattr(source, "extras", None) or {})
+    parameters = spec.get("parameters") or {}
+    return Tool(spec["name"], spec.get("description") or "", parameters, pinned, source)
+
+
+def edited_tool(source: Any, tool: Tool) -> Any:
+    """Describe a tool in other words. A copy keeps what is known of it beyond those."""
+    if isinstance(source, BaseTool):
+        update = {"description": tool.description, "args_schema": dict(tool.parameters)}
+        return source.model_copy(update=update)
+    if not isinstance(source, dict):
+        return _openai_tool(tool)
+    spec, schema = _function(source)
+    new = {**spec, "description": tool.description, schema: dict(tool.parameters)}
+    return new if spec is source else {**source, "function": new}
+
+
+def _describes(known: Tool, source: BaseTool) -> bool:
+    return known.name == source.name and known.description == source.description
+
+
+def _function(source: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Find a tool's specification in a dictionary, and the key of its schema, if it has one."""
+    spec = source.get("function")
+    spec = spec if isinstance(spec, dict) else source
+    keys = (k for k in ("parameters", "input_schema") if k in spec and "name" in spec)
+    return spec, next(keys, "")
+
+
+def _openai_tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}

@@ -1,0 +1,49 @@
+"""What `import langchain_trimtab` gives, and what it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import langchain_trimtab
+
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("langchain", "langgraph"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import langchain_trimtab
+langchain_trimtab.TrimtabCache(), langchain_trimtab.UsageCallback()
+try:
+    langchain_trimtab.TrimtabMiddleware
+except ImportError as error:
+    assert "pip install 'trimtab[agents]'" in str(error), error
+else:
+    raise SystemExit("langchain was not needed")
+"""
+
+
+def test_the_public_names() -> None:
+    assert langchain_trimtab.__all__ == [
+        "TrimtabCache",
+        "TrimtabMiddleware",
+        "UsageCallback",
+        "monitor",
+        "tenant",
+    ]
+    assert all(hasattr(langchain_trimtab, name) for name in langchain_trimtab.__all__)
+
+
+def test_another_name_is_an_error_like_any_other() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Trim'"):
+        langchain_trimtab.Trim  # noqa: B018
+
+
+def test_langchain_core_is_enough_for_all_but_the_middleware() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT], check=True, timeout=60)
