@@ -44,7 +44,7 @@ class Transcripts(Generic[State]):
         for place in range(len(progress.read), len(request.messages)):
             progress.made.append(make(progress.state, request, place))
             progress.read.append(request.messages[place])
-        messages = tuple(progress.made)
+        messages = tuple(map(_at_home, progress.read, progress.made, request.messages))
         with self._lock:
             self._known[key] = progress
             if len(self._known) > CONVERSATIONS:
@@ -59,6 +59,13 @@ class Transcripts(Generic[State]):
         if known is not None and begins_with(messages, known.read):
             return known
         return Progress(self._fresh())
+
+
+def _at_home(read: Message, made: Message, now: Message) -> Message:
+    """Return what a message became, for the very message of this call, which equals the one read."""
+    if made is read or made is now:
+        return now
+    return made if made.source is now.source else replace(made, source=now.source)
 
 
 def begins_with(messages: Sequence[Message], start: Sequence[Message]) -> bool:

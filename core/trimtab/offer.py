@@ -10,7 +10,7 @@ from functools import reduce
 from trimtab.folding import CONVERSATIONS, begins_with
 from trimtab.prices import Outlook
 from trimtab.tokens import count_request, counter_for
-from trimtab.types import Counter, Message, Request, RunnableTool, Step, fold
+from trimtab.types import Counter, Message, Request, RunnableTool, Step, Tool, fold
 
 
 @fold
@@ -43,11 +43,16 @@ class Offer:
 
     def __call__(self, request: Request) -> Request:
         """Return the request with the tool, or without it."""
-        name = self.tool.tool.name
-        without = tuple(tool for tool in request.tools if tool.name != name)
+        without = tuple(tool for tool in request.tools if not self._is_ours(tool))
         if len(without) == len(request.tools):
             return request
         return request if self._pays(request) else replace(request, tools=without)
+
+    def _is_ours(self, tool: Tool) -> bool:
+        """Tell the tool, its description shortened or not, from another of the same name."""
+        ours = self.tool.tool
+        arguments = [t.parameters.get("properties", {}).keys() for t in (tool, ours)]
+        return tool.name == ours.name and arguments[0] == arguments[1]
 
     def _pays(self, request: Request) -> bool:
         """Read the transcript on from where this conversation was read to."""
@@ -70,8 +75,7 @@ class Offer:
             return read
         count = self.count or counter_for(request.model)
         asked = replace(request, messages=request.messages[:place])
-        name = self.tool.tool.name
-        plain = replace(asked, tools=tuple(t for t in asked.tools if t.name != name))
+        plain = replace(asked, tools=tuple(t for t in asked.tools if not self._is_ours(t)))
         before = count_request(plain, count)
         saved = before - count_request(reduce(lambda r, step: step(r), self.steps, asked), count)
         sent = before if read.sent else 0  # the first call breaks no prefix

@@ -39,9 +39,10 @@ def balanced(model: str, *, calls: int = 10) -> Pipeline:
     """
     count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
+    repeats = Repeats(least=16, observations=True, count=count)
     lossy = (
         Reduce(originals, over=1000, keep=500, encode=Lossless(count), count=count),
-        History(originals.keep, originals.tool, outlook, count=count),
+        History(originals.keep, originals.tool, outlook, then=repeats, count=count),
     )
     steps = (
         ShortenTools(words=0.62, once=True, count=count),
@@ -49,7 +50,7 @@ def balanced(model: str, *, calls: int = 10) -> Pipeline:
         Compress(Lossless(count), observations=True),
         Offer(originals.tool, lossy, outlook, count),
         *lossy,
-        Repeats(least=16, observations=True, count=count),
+        repeats,
     )
     return Pipeline(steps, count=count, outlook=outlook)
 
@@ -65,15 +66,23 @@ def lean(model: str, *, calls: int = 15) -> Pipeline:
     """
     count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
+    repeats = Repeats(least=16, observations=True, count=count)
     steps = (
         ShortenTools(words=0.25, once=True, examples=False, count=count),
         Compress(Tighten(terse=True, count=count), roles=INSTRUCTIONS),
         Compress(Lossless(count), observations=True),
         Reduce(originals, over=250, keep=150, encode=Lossless(count), count=count),
         History(
-            originals.keep, originals.tool, outlook, recent=150, least=300, digest=2000, count=count
+            originals.keep,
+            originals.tool,
+            outlook,
+            recent=150,
+            least=300,
+            digest=2000,
+            then=repeats,
+            count=count,
         ),
-        Repeats(least=16, observations=True, count=count),
+        repeats,
     )
     return Pipeline(steps, count=count, outlook=outlook)
 

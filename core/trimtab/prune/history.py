@@ -13,7 +13,7 @@ from itertools import accumulate
 from trimtab.folding import CONVERSATIONS, begins_with
 from trimtab.prices import Outlook
 from trimtab.tokens import count_message, counter_for
-from trimtab.types import Counter, Message, Request, RunnableTool, fold
+from trimtab.types import Counter, Message, Request, RunnableTool, Step, fold
 
 HEADING = '[Earlier messages, shortened by the application; all of them: {tool}(handle="{handle}")]'
 IDENTIFIER = re.compile(r"[\w#@+./:-]*[\w]")
@@ -46,6 +46,9 @@ class History:
     """Tokens that a cut must remove."""
     digest: int = 1000
     """Tokens that a digest may have."""
+    then: Step | None = None
+    """A step that stands after this one, and makes of a cut history something else than of a whole
+    one. What it makes of both decides whether a cut pays."""
     count: Counter | None = None
     _known: OrderedDict[str, _Read] = field(
         init=False, repr=False, compare=False, default_factory=OrderedDict
@@ -72,13 +75,13 @@ class History:
         settled = self._resume(request)
         for place in range(settled.upto, len(request.messages)):
             if request.messages[place].role == "assistant":
-                settled = self._consider(request.messages[:place], settled, count)
+                settled = self._consider(request, place, settled, count)
         settled = replace(settled, messages=request.messages, upto=len(request.messages))
         with self._lock:
             self._known[request.conversation] = settled
             if len(self._known) > CONVERSATIONS:
                 self._known.popitem(last=False)
-        read = self._consider(request.messages, settled, count)
+        read = self._consider(request, len(request.messages), settled, count)
         return replace(request, messages=_view(request.messages, read)) if read.cut else request
 
     def _resume(self, request: Request) -> _Read:
@@ -90,31 +93,44 @@ class History:
         start = next((i for i, m in enumerate(request.messages) if m.role == "user"), -1) + 1
         return _Read(start=start)
 
-    def _consider(self, messages: Sequence[Message], read: _Read, count: Counter) -> _Read:
-        """Decide whether the call that sends these messages is the place for a cut."""
-        if not read.start:
-            return read
+    def _consider(self, request: Request, place: int, read: _Read, count: Counter) -> _Read:
+        """Decide whether the call that sends the messages up to a place is the one for a cut."""
+        messages = request.messages[:place]
         sizes = [count_message(m, count) for m in messages[read.cut or read.start :]]
         after = sum(sizes) + (count_message(read.digest, count) if read.digest else 0)
-        if after < self.recent + self.least:
+        if not read.start or after < self.recent + self.least:
             return read
         cut = self._place(messages, read, sizes)
-        if cut is None:
-            return read
         newest = sum(sizes[cut - (read.cut or read.start) :])
-        if not self._pays(after, after - newest):
+        if not cut or not self._pays(after, after - newest):
             return read
         lines = _within(_lines(messages, read.start, cut, count), self.digest, count)
-        if not self._pays(after, after - newest - count("\n".join([HEADING, *lines]))):
+        drafted = replace(read, cut=cut, digest=_digest(HEADING, lines))
+        before, left = (self._size(request, messages, r, count) for r in (read, drafted))
+        if not self._pays(before, before - left):
             return read
-        digest = self._digest(messages[read.start : cut], lines)
-        return replace(read, cut=cut, digest=digest) if digest else read
+        handle = self.keep("\n\n".join(_whole(m) for m in messages[read.start : cut]))
+        if handle is None:
+            return read
+        heading = HEADING.format(tool=self.tool.tool.name, handle=handle)
+        return replace(drafted, digest=_digest(heading, lines))
+
+    def _size(
+        self, request: Request, messages: Sequence[Message], read: _Read, count: Counter
+    ) -> int:
+        """Count what would be sent after the messages that always stay."""
+        view = replace(request, messages=_view(messages, read))
+        view = self.then(view) if self.then else view
+        return sum(count_message(m, count) for m in view.messages[read.start :])
 
     def _pays(self, after: int, removed: int) -> bool:
         return removed >= self.least and self.outlook.gain(after, removed) > 0
 
-    def _place(self, messages: Sequence[Message], read: _Read, sizes: Sequence[int]) -> int | None:
-        """Choose where the newest rounds begin: with a message of the user, if one is near."""
+    def _place(self, messages: Sequence[Message], read: _Read, sizes: Sequence[int]) -> int:
+        """Choose where the newest rounds begin: with a message of the user, if one is near.
+
+        Returns 0 where there is no such place.
+        """
         start = read.cut or read.start
         newest = accumulate(reversed(sizes))
         far = next((i for i, size in enumerate(newest) if size >= self.recent), len(sizes))
@@ -124,15 +140,7 @@ class History:
         turns = [i for i in range(start + 1, limit + 1) if messages[i].role == "user"]
         rounds = [i for i in range(start + 1, limit + 1) if messages[i].role == "assistant"]
         best = turns[-1:] if turns and turns[-1] > (start + limit) // 2 else rounds[-1:]
-        return best[0] if best else None
-
-    def _digest(self, old: Sequence[Message], lines: Sequence[str]) -> Message | None:
-        """Write the digest of some messages; None where the store does not take them."""
-        handle = self.keep("\n\n".join(_whole(m) for m in old))
-        if handle is None:
-            return None
-        heading = HEADING.format(tool=self.tool.tool.name, handle=handle)
-        return Message("user", "\n".join([heading, *lines]), encoded=True)
+        return best[0] if best else 0
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,13 @@ class _Read:
     upto: int = 0
 
 
+def _digest(heading: str, lines: Sequence[str]) -> Message:
+    return Message("user", "\n".join([heading, *lines]), encoded=True)
+
+
 def _view(messages: Sequence[Message], read: _Read) -> tuple[Message, ...]:
+    if not read.cut:
+        return tuple(messages)
     digest = (read.digest,) if read.digest else ()
     return (*messages[: read.start], *digest, *messages[read.cut :])
 
