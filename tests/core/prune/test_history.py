@@ -20,7 +20,7 @@ def conversation(rounds: int, pin: int | None = None) -> tuple[Message, ...]:
     messages = [Message("system", "Be kind."), Message("user", "I have 20 orders to ask about.")]
     for i in range(rounds):
         wish = ToolCall(f"c{i}", "look_up", json.dumps({"id": f"ORD-{i}"}))
-        rows = "\n".join(f"row {k} of ORD-{i}: sku_{i}_{k} " + "x" * 40 for k in range(30))
+        rows = "\n".join(f"row {k}: sku_{i}_{k} " + "x" * 40 for k in range(30))
         messages += [
             Message("assistant", "", tool_calls=(wish,)),
             Message("tool", rows, tool_call_id=wish.id, pinned=i == pin),
@@ -51,7 +51,7 @@ def test_what_the_user_said_and_what_was_spoken_of_stands_in_the_digest() -> Non
 
     for i in range(8):
         assert f"Refund {i} dollars." in digest
-    assert "row 3 of ORD-0: sku_0_3" in digest
+    assert "row 3: sku_0_3" in digest
     assert "sku_0_7" not in digest
 
 
