@@ -13,6 +13,7 @@ from functools import cached_property
 from trimtab.breakdown import components
 from trimtab.errors import TraceError
 from trimtab.ledger import Change
+from trimtab.offer import Offer
 from trimtab.pipeline import Cut, Pipeline, Plan
 from trimtab.prices import (
     DEFAULT_RULE,
@@ -160,14 +161,15 @@ class Replay:
     def levers(self) -> Mapping[str, int]:
         """Tokens that each step removed, in order; negative where it added some.
 
-        The tools that a recipe brings along are bound first, so they come first.
+        The recipe's own tools come last, less the calls that `Offer` kept them out of.
         """
         removed: Tally[str] = Tally()
         for turn in self.turns:
             for change in turn.changes:
                 removed[change.step] += change.before - change.after
         bound = self.before.tokens - self.after.tokens - sum(removed.values())
-        return {**({BOUND: bound} if bound else {}), **removed}
+        bound += removed.pop(Offer.__name__, 0)
+        return {**removed, **({BOUND: bound} if bound else {})}
 
     @property
     def ratios(self) -> Mapping[str, float | None]:

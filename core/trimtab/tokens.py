@@ -163,6 +163,15 @@ def count_message(message: Message, count: Counter) -> int:
 
     Ids count because they are sent; no provider says whether it bills them.
     """
+    known = vars(message).get("_counted")
+    if known is not None and known[0] is count:
+        return int(known[1])
+    size = _size(message, count)
+    vars(message)["_counted"] = (count, size)  # beside its fields, and good while they are: for ever
+    return size
+
+
+def _size(message: Message, count: Counter) -> int:
     total = FRAME + count(message.text)
     if message.tool_calls:
         total += count_calls(message, count)

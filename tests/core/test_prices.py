@@ -132,7 +132,6 @@ def test_where_a_cache_has_no_price_it_costs_what_input_costs() -> None:
         ("claude-opus-4.6", Outlook(0.1, 1.25, 4096)),
         ("claude-3-5-haiku-latest", Outlook(0.1, 1.25, 2048)),
         ("claude-sonnet-4-5", Outlook(0.1, 1.25, 1024)),
-        ("gpt-6.1-terra", Outlook(0.05, 1.25, 1024)),
         ("gpt-5.4", Outlook(0.1, 1.0, 1024)),
         ("gpt-4o", Outlook(0.5, 1.0, 1024)),
         ("gpt-4", Outlook(1.0, 1.0, 1024)),

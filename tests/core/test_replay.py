@@ -89,7 +89,7 @@ def test_what_each_step_removed_adds_up_to_the_whole() -> None:
 
     recorded = replace(conversation(6), tools=(Tool("weather"),))
     result = replay([recorded], pipeline)
-    assert list(result.levers) == ["tools it adds", "half"]
+    assert list(result.levers) == ["half", "tools it adds"]
     assert result.levers["tools it adds"] < 0 < result.levers["half"]
     assert sum(result.levers.values()) == result.before.tokens - result.after.tokens
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import uuid
 from typing import Any
@@ -64,6 +65,8 @@ async def test_the_ledger_holds_what_the_model_reported_in_async_code(
         await model.abatch(["q", "r r"], config)
     elif way == "events":
         _ = [event async for event in model.astream_events("q", config, version="v2")]
+    elif sys.version_info < (3, 11):
+        pytest.skip("LangGraph hands callbacks on to async nodes from Python 3.11 on")
     else:
         await create_agent(model).ainvoke(chat, config)
     assert agrees(ledger, model)
