@@ -71,7 +71,7 @@ def lean(model: str, *, calls: int = 15) -> Pipeline:
         ShortenTools(words=0.25, once=True, examples=False, count=count),
         Compress(Tighten(terse=True, count=count), roles=INSTRUCTIONS),
         Compress(Lossless(count), observations=True),
-        Reduce(originals, over=250, keep=150, encode=Lossless(count), count=count),
+        Reduce(originals, over=200, keep=120, encode=Lossless(count), count=count),
         History(
             originals.keep,
             originals.tool,

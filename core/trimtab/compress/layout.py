@@ -143,7 +143,9 @@ def _layouts(text: str) -> list[Layout]:
     else:
         gaps = [(",", ":"), (",", ": "), (", ", ": ")]
     indent = start.group(1) if start else None
-    return [Layout(indent, *gap, text.isascii(), "\\/" in text) for gap in gaps]
+    # What looks like an escaped slash may be an escaped backslash before a plain one.
+    slashes = (True, False) if "\\/" in text else (False,)
+    return [Layout(indent, *gap, text.isascii(), slash) for slash in slashes for gap in gaps]
 
 
 def _pieces(

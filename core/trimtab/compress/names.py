@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 
 PAIR = re.compile(r'"([^"\\]{1,40})"\s*:\s*(?:"([^"\\\s]{3,48})"|(\d{4,20})(?=[\s,}\]]))')
-KEY = re.compile(r"(?:^|_|(?<=[a-z]))(?:id|ids|no|num|number|code|sku|ref|reference|key|uuid|name)$", re.I)
+KEY = re.compile(
+    r"(?:^|_|(?<=[a-z]))(?:ids?|no|num|number|code|sku|ref|reference|key|uuid|name)$", re.IGNORECASE
+)
 WORD = re.compile(r"(?=.*\d)(?=.*[A-Za-z_#-]).+|\d{4,}|[A-Za-z]+(?:[_-][A-Za-z]+)+")
 MOMENT = re.compile(r"\d{4}-\d\d(?:-\d\d.*)?|\d+(?:\.\d+)+|\d\d?:\d\d.*|https?:.*")
 KEYS = 3
 """How many kinds of names are given."""
-DISTINCT = 0.6
-"""Share of different values that a key must have, for its values to tell records apart."""
+DISTINCT = {True: 0.3, False: 0.6}
+"""Share of different values that a key must have, by whether it is called like one that names."""
 
 
 def names_in(text: str) -> dict[str, list[str]]:
@@ -29,7 +31,7 @@ def names_in(text: str) -> dict[str, list[str]]:
     telling = {
         key: list(dict.fromkeys(values))
         for key, values in found.items()
-        if len(set(values)) >= DISTINCT * len(values)
+        if len(set(values)) >= DISTINCT[bool(KEY.search(key))] * len(values)
     }
     best = sorted(telling, key=lambda key: (not KEY.search(key), -len(telling[key])))[:KEYS]
     return {key: telling[key] for key in telling if key in best}

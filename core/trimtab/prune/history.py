@@ -17,7 +17,7 @@ from trimtab.types import Counter, Message, Request, RunnableTool, Step, fold
 
 HEADING = '[Earlier messages, shortened by the application; all of them: {tool}(handle="{handle}")]'
 IDENTIFIER = re.compile(r"[\w#@+./:-]*[\w]")
-ROW_TOKENS = 200
+ROW_TOKENS = 160
 """Results up to this size are kept whole: a record, of which any field may be needed."""
 WORDS = 20
 """Words that are kept of what the model itself wrote, be it an answer or a call."""

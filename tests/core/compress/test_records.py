@@ -59,6 +59,12 @@ def test_json_in_the_usual_layouts_is_always_encoded(value) -> None:
         assert encode(json.dumps(value, **layout), count) is not None
 
 
+def test_a_backslash_before_a_slash_is_no_escaped_slash() -> None:
+    for text in (r'[{"path": "C:\\/tmp"}, {"path": "x"}]', r'[{"path": "C:\/tmp"}, {"path": "x"}]'):
+        body = encode(text, count)
+        assert body is not None and decode(body) == text
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=4), min_size=2, max_size=4))
 def test_json_lines_and_python_reprs_come_back(value) -> None:
