@@ -28,7 +28,9 @@ def main() -> None:
     messages, tools = conversation()
     tokens = count_request(Request(MODEL, messages, tools), counter_for(MODEL))
     for recipe in (recipes.lossless, recipes.balanced, recipes.lean):
-        name = f"plan, {recipe.__name__}: one message more, to {len(messages)} ({tokens:,} tokens), ms"
+        name = (
+            f"plan, {recipe.__name__}: one message more, to {len(messages)} ({tokens:,} tokens), ms"
+        )
         result[name] = grown(recipe, messages, tools)
     show("speed (medians)", ["", "ms"], [[name, f"{ms:.2f}"] for name, ms in result.items()])
     save("speed", result)

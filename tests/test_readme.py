@@ -24,7 +24,9 @@ class Scripted(BaseChatModel):
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
         return self
 
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         usage = {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}
         named = {"model_name": "gpt-5.4-mini"}
         answer = AIMessage("Hello!", usage_metadata=usage, response_metadata=named)

@@ -44,4 +44,6 @@ def show(title: str, head: Sequence[str], body: Iterable[Sequence[str]]) -> None
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     print(f"\n{title}")
     for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )

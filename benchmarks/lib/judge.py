@@ -24,8 +24,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from trimtab.tokens import counter_for
-
 Json = dict[str, Any]
 PRICES = {
     "no cache": (1.0, 1.0),
@@ -121,7 +119,9 @@ def _judge_call(call: Json, full: Json, shrunk: Json, figures: Figures) -> None:
         figures.note("evidence", 1, kept)
         if kept and value in keys:
             near = (_flat(m) for m in shrunk["messages"])
-            figures.note("tied", 1, any(value in m and any(k in m for k in keys[value]) for m in near))
+            figures.note(
+                "tied", 1, any(value in m and any(k in m for k in keys[value]) for m in near)
+            )
     if full["tools"]:
         tools = {t["function"]["name"]: t["function"] for t in shrunk["tools"]}
         tool = tools.get(call["name"], {})
@@ -133,7 +133,11 @@ def _flat(message: Json) -> str:
     lines = [message["role"], message.get("content") or ""]
     if message.get("tool_calls"):
         calls = [
-            {"name": c["function"]["name"], "arguments": c["function"]["arguments"], "id": c.get("id")}
+            {
+                "name": c["function"]["name"],
+                "arguments": c["function"]["arguments"],
+                "id": c.get("id"),
+            }
             for c in message["tool_calls"]
         ]
         lines.append(json.dumps(calls, ensure_ascii=False))
@@ -196,7 +200,9 @@ def _values(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _values(inner)
-    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) > 3:
+    elif (
+        isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) > 3
+    ):
         yield str(value)
 
 
@@ -237,9 +243,7 @@ def _content_words(text: str) -> set[str]:
 @lru_cache(maxsize=10_000)
 def _rules(before: str, after: str) -> tuple[int, int]:
     have, numbers = _content_words(after), _numbers(after)
-    sentences = [
-        s for s in re.split(r"(?<=[.!?])\s+|\n+", before) if len(_content_words(s)) >= 3  # noqa: PLR2004
-    ]
+    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", before) if len(_content_words(s)) >= 3]
     kept = sum(
         len(_content_words(s) & have) >= 0.8 * len(_content_words(s)) and _numbers(s) <= numbers
         for s in sentences

@@ -25,7 +25,11 @@ def peers() -> Iterator[tuple[str, Shrink]]:
 
 def _langchain() -> Iterator[tuple[str, Shrink]]:
     from langchain.agents.middleware import ClearToolUsesEdit
-    from langchain_core.messages import convert_to_messages, convert_to_openai_messages, trim_messages
+    from langchain_core.messages import (
+        convert_to_messages,
+        convert_to_openai_messages,
+        trim_messages,
+    )
     from langchain_core.messages.utils import count_tokens_approximately
 
     def there(messages: list[Json]) -> list[Any]:
@@ -33,7 +37,9 @@ def _langchain() -> Iterator[tuple[str, Shrink]]:
         return convert_to_messages([_valid(m) for m in messages])
 
     def back(messages: list[Any]) -> list[Json]:
-        return [{**m, "content": m.get("content") or ""} for m in convert_to_openai_messages(messages)]
+        return [
+            {**m, "content": m.get("content") or ""} for m in convert_to_openai_messages(messages)
+        ]
 
     for budget in (2000, 4000):
         yield (
@@ -51,7 +57,9 @@ def _langchain() -> Iterator[tuple[str, Shrink]]:
 
     def clear(messages: list[Json]) -> list[Json]:
         edited = there(messages)
-        ClearToolUsesEdit(trigger=2000, keep=3).apply(edited, count_tokens=count_tokens_approximately)
+        ClearToolUsesEdit(trigger=2000, keep=3).apply(
+            edited, count_tokens=count_tokens_approximately
+        )
         return back(edited)
 
     yield "LangChain ContextEditing(2000, keep 3)", clear

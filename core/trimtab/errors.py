@@ -3,7 +3,7 @@
 TrimtabError
 ├── BudgetExceeded   a limit on tokens or dollars is spent; the only error that stops a call
 ├── TraceError       a recorded conversation cannot be read (also a ValueError)
-└── NotOurs          a text that `restore` was given is not what `compress` wrote (also a ValueError)
+└── NotOurs          `restore` was given what `Lossless` did not write (also a ValueError)
 """
 
 

@@ -62,7 +62,7 @@ class Transcripts(Generic[State]):
 
 
 def _at_home(read: Message, made: Message, now: Message) -> Message:
-    """Return what a message became, for the very message of this call, which equals the one read."""
+    """Return what a message became, for this call's own message, which equals the one read."""
     if made is read or made is now:
         return now
     return made if made.source is now.source else replace(made, source=now.source)

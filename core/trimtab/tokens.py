@@ -167,7 +167,8 @@ def count_message(message: Message, count: Counter) -> int:
     if known is not None and known[0] is count:
         return int(known[1])
     size = _size(message, count)
-    vars(message)["_counted"] = (count, size)  # beside its fields, and good while they are: for ever
+    # Beside its fields, which never change.
+    vars(message)["_counted"] = (count, size)
     return size
 
 

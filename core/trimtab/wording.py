@@ -349,7 +349,7 @@ _THAT_ARE = re.compile(
 
 
 _ADDRESSED = re.compile(
-    r"(?:(?<=[.!?:\n] )|(?<=\n)|\A|(?<=- )|(?<=\* ))(?:You|The agent|Agent|The assistant|Assistant) "
+    r"(?:(?<=[.!?:\n] )|(?<=\n)|\A|(?<=- )|(?<=\* ))(?:You|(?:The )?(?:[Aa]gent|[Aa]ssistant)) "
     r"((?:must|should|may|can|cannot)\b)"
 )
 """Who is told what to do: the reader of the instructions."""

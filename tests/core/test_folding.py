@@ -10,7 +10,9 @@ def numbered(seen: list[int], request: Request, place: int) -> Message:
 
 
 def ask(*texts: str, **rest) -> Request:
-    return Request("gpt-4o", tuple(Message("user", text, source=object()) for text in texts), **rest)
+    return Request(
+        "gpt-4o", tuple(Message("user", text, source=object()) for text in texts), **rest
+    )
 
 
 def test_a_grown_transcript_costs_its_growth() -> None:

@@ -24,7 +24,14 @@ LAYERS = [
     ["__main__"],
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-FRAMEWORKS = {"langchain", "langchain_core", "langgraph", "llama_index", "langchain_trimtab", "llama_index_trimtab"}
+FRAMEWORKS = {
+    "langchain",
+    "langchain_core",
+    "langgraph",
+    "llama_index",
+    "langchain_trimtab",
+    "llama_index_trimtab",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -60,7 +67,12 @@ def test_imports_point_down() -> None:
 
 
 def test_the_core_imports_no_framework() -> None:
-    wrong = [(path, name) for path, _ in modules() for name in imported(path) if name.split(".")[0] in FRAMEWORKS]
+    wrong = [
+        (path, name)
+        for path, _ in modules()
+        for name in imported(path)
+        if name.split(".")[0] in FRAMEWORKS
+    ]
     assert not wrong
 
 

@@ -18,7 +18,10 @@ def ask(*results: str, extra: tuple[Tool, ...] = (ORIGINALS.tool.tool,)) -> Requ
     messages = [Message("user", "What is slow?")]
     for i, text in enumerate(results):
         wish = ToolCall(f"c{i}", "read_log", "{}")
-        messages += [Message("assistant", "", tool_calls=(wish,)), Message("tool", text, tool_call_id=wish.id)]
+        messages += [
+            Message("assistant", "", tool_calls=(wish,)),
+            Message("tool", text, tool_call_id=wish.id),
+        ]
     return Request("gpt-4o", tuple(messages), (Tool("read_log"), *extra), session="s")
 
 

@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from trimtab import BudgetExceeded, Ledger, Message, Pipeline, Request, Response, Tool, ToolCall, Usage
+from trimtab import (
+    BudgetExceeded,
+    Ledger,
+    Message,
+    Pipeline,
+    Request,
+    Response,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from trimtab.pipeline import call_tool
 from trimtab.types import RunnableTool, fold
 
@@ -20,7 +30,9 @@ def answer(request: Request) -> Response:
 
 
 def shout(request: Request) -> Request:
-    return replace(request, messages=tuple(replace(m, content=m.text.upper()) for m in request.messages))
+    return replace(
+        request, messages=tuple(replace(m, content=m.text.upper()) for m in request.messages)
+    )
 
 
 def drop_first(request: Request) -> Request:
@@ -134,7 +146,8 @@ def test_a_step_that_edits_a_pinned_message_is_left_out() -> None:
 def test_a_step_that_parts_a_result_from_its_call_is_left_out() -> None:
     wish = ToolCall("1", "look_up", "{}")
     request = Request(
-        "gpt-4o", (Message("assistant", "", tool_calls=(wish,)), Message("tool", "x", tool_call_id="1"))
+        "gpt-4o",
+        (Message("assistant", "", tool_calls=(wish,)), Message("tool", "x", tool_call_id="1")),
     )
     pipeline = Pipeline([drop_first])
 

@@ -49,17 +49,25 @@ def result(dice: random.Random, kind: int, before: list[Message]) -> str:
     if kind == 1 and old:
         return dice.choice(old)
     if kind == 2:
-        lines = (f"2026-01-0{dice.randrange(1, 9)} 12:00:{i:02} INFO job {i} done" for i in range(60))
+        lines = (
+            f"2026-01-0{dice.randrange(1, 9)} 12:00:{i:02} INFO job {i} done" for i in range(60)
+        )
         return "\n".join([*lines, "2026-01-09 12:01:00 ERROR disk full on node-7"])
     rows = [
-        {"id": f"#W{dice.randrange(10**7)}", "price": dice.randrange(900) / 4, "status": "paid",
-         "items": [{"sku": f"sku_{dice.randrange(999)}", "count": i} for i in range(3)]}
+        {
+            "id": f"#W{dice.randrange(10**7)}",
+            "price": dice.randrange(900) / 4,
+            "status": "paid",
+            "items": [{"sku": f"sku_{dice.randrange(999)}", "count": i} for i in range(3)],
+        }
         for _ in range(dice.randrange(1, 60))
     ]
     return json.dumps(rows if kind == 3 else {"rows": rows, "more": False})
 
 
-def sent(pipeline: Pipeline, messages: tuple[Message, ...], tools: tuple[Tool, ...] = (LOOKUP,)) -> Iterator[tuple]:
+def sent(
+    pipeline: Pipeline, messages: tuple[Message, ...], tools: tuple[Tool, ...] = (LOOKUP,)
+) -> Iterator[tuple]:
     """Plan each call of a conversation, as an application would: the transcript up to it."""
     for place, message in enumerate(messages):
         if message.role == "assistant":
@@ -98,11 +106,14 @@ def bill(requests: list[Request], how: Outlook) -> float:
     """Add up what requests cost, in uncached input tokens, where a prefix sent before is read."""
     total, before = 0.0, None
     for request in requests:
-        size = [count_tools(request.tools, COUNT), *(count_message(m, COUNT) for m in request.messages)]
+        size = [
+            count_tools(request.tools, COUNT),
+            *(count_message(m, COUNT) for m in request.messages),
+        ]
         kept = 0
         if before is not None and before.tools == request.tools:
             kept = 1
-            for old, new in zip(before.messages, request.messages):
+            for old, new in zip(before.messages, request.messages, strict=False):
                 if old != new:
                     break
                 kept += 1

@@ -76,12 +76,18 @@ def test_the_key_tells_apart_whatever_can_change_the_answer() -> None:
 
 def test_without_a_session_the_opening_messages_name_the_conversation() -> None:
     opening = (Message("system", "be kind"), Message("user", "hi"))
-    first, later = ask(*opening), ask(*opening, Message("assistant", "yes?"), Message("user", "bye"))
+    first, later = (
+        ask(*opening),
+        ask(*opening, Message("assistant", "yes?"), Message("user", "bye")),
+    )
 
     assert first.conversation == later.conversation
     assert first.conversation != ask(Message("user", "hi")).conversation
     assert first.conversation != replace(first, tenant="acme").conversation
-    assert replace(first, session="s").conversation == ask(Message("user", "x"), session="s").conversation
+    assert (
+        replace(first, session="s").conversation
+        == ask(Message("user", "x"), session="s").conversation
+    )
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none())))

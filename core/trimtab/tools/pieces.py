@@ -280,7 +280,8 @@ class _Sentence:
     def _binds(self, text: str, kind: Kind) -> bool:
         bare = self._unlisted(text)
         if kind is Kind.EXAMPLE:
-            return self.examples and self._shows_a_form(unshield(re.sub(_EXAMPLE, "", bare), self.hidden).strip())
+            shown = unshield(re.sub(_EXAMPLE, "", bare), self.hidden).strip()
+            return self.examples and self._shows_a_form(shown)
         if kind is Kind.LEAD or (kind is Kind.WORD and text[1] not in "(["):
             return False
         if re.search(_PRIVATE, bare) or _BINDS.search(bare):

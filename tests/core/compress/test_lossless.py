@@ -48,8 +48,28 @@ def test_a_damaged_text_is_an_error_that_says_so() -> None:
 
 
 PIECES = st.sampled_from(
-    ["json:", "json2:{a=1}", "[as is]\n", "[(a b)\n", "1 2\n", "- ", "\t", "2026-01-01 ", "10:00:01 ", "INFO x\n"]
-    + ["src/a.py:12: if x:\n", "    return 1\n", "\r\n", "é", "@@ -1,2 +1,2 @@\n", "{}", "\n\n", *(c.header for c in CODECS)]
+    [
+        "json:",
+        "json2:{a=1}",
+        "[as is]\n",
+        "[(a b)\n",
+        "1 2\n",
+        "- ",
+        "\t",
+        "2026-01-01 ",
+        "10:00:01 ",
+        "INFO x\n",
+    ]
+    + [
+        "src/a.py:12: if x:\n",
+        "    return 1\n",
+        "\r\n",
+        "é",
+        "@@ -1,2 +1,2 @@\n",
+        "{}",
+        "\n\n",
+        *(c.header for c in CODECS),
+    ]
 )
 
 
@@ -63,10 +83,15 @@ def test_any_text_comes_back_and_grows_by_no_more_than_the_escape(text) -> None:
 
 
 def test_another_process_writes_the_same() -> None:
-    code = f"from trimtab.compress import Lossless; import sys; sys.stdout.write(Lossless()({ROWS!r}))"
+    code = (
+        f"from trimtab.compress import Lossless; import sys; sys.stdout.write(Lossless()({ROWS!r}))"
+    )
     texts = [
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
         ).stdout
         for seed in ("1", "2")

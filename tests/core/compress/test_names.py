@@ -5,7 +5,12 @@ from trimtab.compress import Originals, Reduce
 from trimtab.compress.names import listed, names_in
 
 ROWS = [
-    {"order_id": f"ORD-{51000 + i}", "status": "paid", "placed": f"2026-03-{i % 28 + 1:02}", "total": 12.5}
+    {
+        "order_id": f"ORD-{51000 + i}",
+        "status": "paid",
+        "placed": f"2026-03-{i % 28 + 1:02}",
+        "total": 12.5,
+    }
     for i in range(40)
 ]
 

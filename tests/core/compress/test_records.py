@@ -7,15 +7,56 @@ from hypothesis import strategies as st
 from trimtab.compress.records import decode, encode
 
 WORDS = st.sampled_from(
-    ["", " ", "a", "a b", "1", "-2.50", "1e5", "true", "null", "*", "x=1", "(y)", "z)", "{", "]", ";"]
-    + ['"', "\\", "\n", "\t", "é", "日本", "\u2028", "json:1", "json:", "a,b", "a|b", " a", "a ", "/"]
-    + ['{"k": [1, 2, {"deep": "value that is long enough"}]}', "{'k': 1, 'note': 'a python repr, long enough'}"]
+    [
+        "",
+        " ",
+        "a",
+        "a b",
+        "1",
+        "-2.50",
+        "1e5",
+        "true",
+        "null",
+        "*",
+        "x=1",
+        "(y)",
+        "z)",
+        "{",
+        "]",
+        ";",
+    ]
+    + [
+        '"',
+        "\\",
+        "\n",
+        "\t",
+        "é",
+        "日本",
+        "\u2028",
+        "json:1",
+        "json:",
+        "a,b",
+        "a|b",
+        " a",
+        "a ",
+        "/",
+    ]
+    + [
+        '{"k": [1, 2, {"deep": "value that is long enough"}]}',
+        "{'k': 1, 'note': 'a python repr, long enough'}",
+    ]
 )
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    WORDS, st.text(max_size=12),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    WORDS,
+    st.text(max_size=12),
 )
-KEYS = st.one_of(st.sampled_from(["id", "name", "a b", "*", "k:str", "k?", "=", "(", "1"]), st.text(max_size=5))
+KEYS = st.one_of(
+    st.sampled_from(["id", "name", "a b", "*", "k:str", "k?", "=", "(", "1"]), st.text(max_size=5)
+)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {"id": SCALARS, "kind": st.sampled_from(["x", "y"])},
@@ -33,8 +74,14 @@ VALUES = st.recursive(
     max_leaves=25,
 )
 LAYOUTS = [
-    {}, {"separators": (",", ":")}, {"indent": 2}, {"indent": 4, "ensure_ascii": False},
-    {"ensure_ascii": False}, {"indent": "\t"}, {"indent": 0}, {"separators": (",", ": ")},
+    {},
+    {"separators": (",", ":")},
+    {"indent": 2},
+    {"indent": 4, "ensure_ascii": False},
+    {"ensure_ascii": False},
+    {"indent": "\t"},
+    {"indent": 0},
+    {"separators": (",", ": ")},
 ]
 
 
@@ -43,7 +90,9 @@ def count(text: str) -> int:
 
 
 @settings(max_examples=400, deadline=None)
-@given(VALUES, st.sampled_from(LAYOUTS), st.sampled_from(["", "\n", "  "]), st.sampled_from(["", "\n"]))
+@given(
+    VALUES, st.sampled_from(LAYOUTS), st.sampled_from(["", "\n", "  "]), st.sampled_from(["", "\n"])
+)
 def test_whatever_json_is_encoded_comes_back_byte_for_byte(value, layout, lead, trail) -> None:
     text = lead + json.dumps(value, **layout) + trail
 
@@ -99,7 +148,9 @@ def test_the_notation_reads_as_documented(value, written) -> None:
 
 
 def test_json_inside_a_string_is_written_as_its_content() -> None:
-    text = json.dumps({"error": "", "response": json.dumps([{"id": i, "name": f"n{i}"} for i in range(3)])})
+    text = json.dumps(
+        {"error": "", "response": json.dumps([{"id": i, "name": f"n{i}"} for i in range(3)])}
+    )
 
     body = encode(text, count)
 
@@ -118,13 +169,26 @@ def test_words_around_the_json_stay_where_they_are() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "plain", "{", "[1, 2", '{"a": 1, "a": 2}', '{"a": NaN}', "[1,2 , 3]", "{1: 2}", "3", "{'a': (1, 2)}"],
+    [
+        "",
+        "plain",
+        "{",
+        "[1, 2",
+        '{"a": 1, "a": 2}',
+        '{"a": NaN}',
+        "[1,2 , 3]",
+        "{1: 2}",
+        "3",
+        "{'a': (1, 2)}",
+    ],
 )
 def test_what_could_not_be_written_back_is_refused(text) -> None:
     assert encode(text, count) is None
 
 
-@pytest.mark.parametrize("body", ["", "x", ":", ":{a=1", ":[(a b)\n1]", "9z:{}", ":{a=1}}", "l:{a=1}"])
+@pytest.mark.parametrize(
+    "body", ["", "x", ":", ":{a=1", ":[(a b)\n1]", "9z:{}", ":{a=1}}", "l:{a=1}"]
+)
 def test_a_damaged_text_is_an_error(body) -> None:
     with pytest.raises((ValueError, IndexError, KeyError)):
         decode(body)

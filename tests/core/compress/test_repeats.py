@@ -12,7 +12,10 @@ def shown(*results: str) -> Request:
     messages = [Message("user", "look at the file")]
     for i, text in enumerate(results):
         wish = ToolCall(f"c{i}", TOOL.name, "{}")
-        messages += [Message("assistant", "", tool_calls=(wish,)), Message("tool", text, tool_call_id=wish.id)]
+        messages += [
+            Message("assistant", "", tool_calls=(wish,)),
+            Message("tool", text, tool_call_id=wish.id),
+        ]
     return Request("gpt-4o", tuple(messages), (TOOL,))
 
 
@@ -71,14 +74,19 @@ def test_what_the_recall_tool_gave_back_is_not_noted_away() -> None:
 
 
 def test_messages_of_people_are_never_touched() -> None:
-    request = Request("gpt-4o", (Message("user", VIEW), Message("assistant", "ok"), Message("user", VIEW)))
+    request = Request(
+        "gpt-4o", (Message("user", VIEW), Message("assistant", "ok"), Message("user", VIEW))
+    )
 
     assert Repeats()(request) is request
     observed = Repeats(observations=True)(request)
     assert observed.messages[0].text == VIEW and observed.messages[2].text != VIEW
 
 
-LINES = st.lists(st.sampled_from(["alpha beta gamma", "x = 1", "", "}", "[... 2 lines as above ...]"]), max_size=12)
+LINES = st.lists(
+    st.sampled_from(["alpha beta gamma", "x = 1", "", "}", "[... 2 lines as above ...]"]),
+    max_size=12,
+)
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,7 +7,9 @@ from trimtab.compress import Originals
 from trimtab.prices import Outlook
 from trimtab.prune import History
 
-LOOK_UP = Tool("look_up", "Looks up orders.", {"type": "object", "properties": {"id": {"type": "string"}}})
+LOOK_UP = Tool(
+    "look_up", "Looks up orders.", {"type": "object", "properties": {"id": {"type": "string"}}}
+)
 ORIGINALS = Originals()
 
 
@@ -92,7 +94,9 @@ def test_pinned_messages_and_all_after_them_stay() -> None:
 
 def test_a_store_that_takes_nothing_means_no_cut() -> None:
     request = ask(conversation(12))
-    forgetful = History(lambda text: None, ORIGINALS.tool, Outlook(0.1, 1.25, 1024, 30), recent=100, least=300)
+    forgetful = History(
+        lambda text: None, ORIGINALS.tool, Outlook(0.1, 1.25, 1024, 30), recent=100, least=300
+    )
 
     assert forgetful(request).messages == request.messages
 
