@@ -338,9 +338,7 @@ def _check(before: Request, after: Request) -> None:
 
 
 def _same_calls(old: Message, new: Message) -> bool:
-    return old is new or (
-        old.tool_calls == new.tool_calls and old.tool_call_id == new.tool_call_id
-    )
+    return old is new or (old.tool_calls == new.tool_calls and old.tool_call_id == new.tool_call_id)
 
 
 def _strays(messages: Sequence[Message]) -> set[str]:

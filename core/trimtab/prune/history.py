@@ -208,9 +208,7 @@ def _rows(text: str, spoken: Collection[str], count: Counter) -> str:
     if count(text) <= ROW_TOKENS:
         return text
     first, *rest = text.split("\n")
-    kept = [
-        line for line in rest if line[:1] == "[" or not _identifiers(line).isdisjoint(spoken)
-    ]
+    kept = [line for line in rest if line[:1] == "[" or not _identifiers(line).isdisjoint(spoken)]
     left = len(rest) - len(kept)
     note = [f"[{left} lines left out]"] if left else []
     return "\n".join([first, *kept, *note])

@@ -59,8 +59,6 @@ PIECES = st.sampled_from(
         "2026-01-01 ",
         "10:00:01 ",
         "INFO x\n",
-    ]
-    + [
         "src/a.py:12: if x:\n",
         "    return 1\n",
         "\r\n",

@@ -24,8 +24,6 @@ WORDS = st.sampled_from(
         "{",
         "]",
         ";",
-    ]
-    + [
         '"',
         "\\",
         "\n",
@@ -40,8 +38,6 @@ WORDS = st.sampled_from(
         " a",
         "a ",
         "/",
-    ]
-    + [
         '{"k": [1, 2, {"deep": "value that is long enough"}]}',
         "{'k': 1, 'note': 'a python repr, long enough'}",
     ]
