@@ -38,6 +38,8 @@ from trimtab.types import (
 log = logging.getLogger("trimtab")
 SESSIONS = 64
 """How many conversations a pipeline remembers the last request of, to see where history is cut."""
+CUT_SHORT = frozenset({"length", "max_tokens", "content_filter", "refusal", "incomplete", "safety"})
+"""Finish reasons of answers that are not worth remembering."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Pipeline:
     def finish(self, plan: Plan, response: Response) -> Response:
         """Record what the answer cost, and remember it."""
         self._record(plan, response)
-        if self.cache and response.cacheable and plan.hit is None:
+        if self.cache and _keeps(plan, response):
             self._guard("cache", lambda: self.cache.put(plan.asked, response))
         return response
 
@@ -148,7 +150,7 @@ class Pipeline:
         if put is None:
             return self.finish(plan, response)
         self._record(plan, response)
-        if response.cacheable and plan.hit is None:
+        if _keeps(plan, response):
             try:
                 await put(plan.asked, response)
             except Exception as error:
@@ -188,6 +190,11 @@ class Pipeline:
         plan = Plan(asked, asked, hit, id=uuid.uuid4().hex, started=time.monotonic())
         if hit is not None:
             return plan
+        return self._guard("plan", lambda: self._stepped(plan)) or plan
+
+    def _stepped(self, plan: Plan) -> Plan:
+        """Run the steps, and measure them."""
+        asked = plan.asked
         count = self.count or counter_for(asked.model)
         stages, changes, size = [asked], [], count_request(asked, count)
         for step in self.steps:
@@ -230,8 +237,11 @@ class Pipeline:
             latency=time.monotonic() - plan.started,
             hit=hit,
             changes=plan.changes,
-            components=components(plan.request, self.count or counter_for(model)),
+            components=self._guard("components", lambda: self._components(plan, model)) or {},
         )
+
+    def _components(self, plan: Plan, model: str) -> Mapping[str, int]:
+        return components(plan.request, self.count or counter_for(model))
 
     def _guard(self, part: str, work: Any) -> Any:
         try:
@@ -252,6 +262,12 @@ def name_of(step: Step) -> str:
     """Name a step as its author did: by its `name`, a function by its own, or by its class."""
     named = getattr(step, "name", None) or getattr(step, "__name__", None)
     return str(named or type(step).__name__)
+
+
+def _keeps(plan: Plan, response: Response) -> bool:
+    """Tell whether an answer is a new one that is worth remembering."""
+    whole = (response.finish_reason or "").lower() not in CUT_SHORT
+    return whole and response.cacheable and plan.hit is None
 
 
 class _Sent:

@@ -222,7 +222,9 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """Hash a value of JSON's types. Mappings count as objects, whatever else by its `repr`."""
-    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
+    # Texts cut in the middle of an emoji hold half of a pair, which UTF-8 alone refuses.
+    data = canonical_json(value).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -2,9 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_trimtab.cache import TrimtabCache
-from langchain_trimtab.callbacks import UsageCallback, monitor
 from trimtab.tenant import tenant
+
+try:
+    from langchain_trimtab.cache import TrimtabCache
+    from langchain_trimtab.callbacks import UsageCallback, monitor
+except ImportError as error:
+    raise ImportError(
+        "langchain_trimtab needs langchain-core: pip install 'trimtab[langchain]'"
+    ) from error
 
 if TYPE_CHECKING:
     from langchain_trimtab.middleware import TrimtabMiddleware

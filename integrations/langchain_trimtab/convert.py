@@ -167,7 +167,10 @@ def model_of(message: BaseMessage) -> str:
 
 
 def response_to_core(result: Sequence[BaseMessage], structured: object = None) -> Response:
-    """Convert an answer. One that its message alone does not tell is not for a cache."""
+    """Convert an answer. One that its message alone does not tell is not for a cache.
+
+    Nor is one without an id, because no model gave it: retries that ran out answer with an apology.
+    """
     message = next((m for m in result if isinstance(m, AIMessage)), result[0])
     said = message.response_metadata
     alone = structured is None and list(result) == [message] and not unsaid(result)
@@ -178,7 +181,7 @@ def response_to_core(result: Sequence[BaseMessage], structured: object = None) -
         finish_reason=said.get("finish_reason") or said.get("stop_reason"),
         id=message.id,
         logprobs=_logprobs(said),
-        cacheable=alone and isinstance(message, AIMessage),
+        cacheable=alone and isinstance(message, AIMessage) and message.id is not None,
     )
 
 

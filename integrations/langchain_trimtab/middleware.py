@@ -30,6 +30,7 @@ try:
         ModelRequest,
         ModelResponse,
     )
+    from langchain.agents.structured_output import StructuredOutputError
     from langgraph.types import Command
 
     from langchain_trimtab.request import Requests, name_of
@@ -63,7 +64,8 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
     """Sends each call of an agent's model through a pipeline; the thread keeps every message.
 
     What of the pipeline fails is left out of the call; only a spent budget stops one. Belongs after
-    middleware that chooses tools, which could leave out the ones that the pipeline counts on.
+    middleware that chooses tools, which could leave out the ones that the pipeline counts on. Of
+    two in one agent, only one may have a recipe with a recall tool: the agent runs but one of them.
 
     Args:
         pipeline: What to send calls through.
@@ -116,7 +118,7 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
             with _following(plan):
                 answer = hit or handler(self._view(request, plan))
         except BaseException as error:
-            pipeline.abandon(plan, error)
+            _lost(pipeline, plan, error)
             raise
         with _stopping():
             pipeline.finish(*self._outcome(plan, answer))
@@ -137,7 +139,7 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
             with _following(plan):
                 answer = hit or await handler(self._view(request, plan))
         except BaseException as error:
-            pipeline.abandon(plan, error)
+            _lost(pipeline, plan, error)
             raise
         with _stopping():
             await pipeline.afinish(*self._outcome(plan, answer))
@@ -213,6 +215,15 @@ def _outcome(plan: Plan, answer: Answer) -> tuple[Plan, Response]:
     # A cache of LangChain's answered.
     response = replace(response, usage=saved)
     return replace(plan, hit=response), response
+
+
+def _lost(pipeline: Pipeline, plan: Plan, error: BaseException) -> None:
+    """Record a call that failed. An answer that only had the wrong form cost as much as any."""
+    if not isinstance(error, StructuredOutputError):
+        return pipeline.abandon(plan, error)
+    response = response_to_core([error.ai_message])
+    with _stopping():
+        pipeline.finish(plan, replace(response, cacheable=False))
 
 
 def _told(plan: Plan, answer: Answer) -> Answer:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain.agents.middleware import ModelRequest
 from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 
@@ -87,15 +89,32 @@ def name_of(model: Any) -> str:
 
 def params_of(request: ModelRequest[Any]) -> dict[str, Any]:
     """Collect what can change the answer besides messages and tools."""
-    identity = getattr(request.model, "_get_llm_string", lambda: repr(request.model))()
     besides = {
-        "llm": digest(identity),
+        "llm": digest(_identity(request.model)),
         "tool_choice": request.tool_choice,
         "response_format": _format(request.response_format),
         "extras": dict(filter(operator.itemgetter(1), map(_extras, request.tools))),
         "unsaid": unsaid(request.messages),
     }
     return {**request.model_settings, BESIDES: besides}
+
+
+def _identity(model: Any) -> Any:
+    """Tell a model and its settings from another.
+
+    Wrappers pass on what the model within says of itself, which is less than the whole truth.
+    """
+    if isinstance(model, BaseChatModel):
+        return model._get_llm_string()
+    if isinstance(model, RunnableBindingBase):
+        chosen = model.config.get("configurable")
+        return [_identity(model.bound), model.kwargs, chosen]
+    return [repr(model), _chosen(ensure_config().get("configurable", {}))]
+
+
+def _chosen(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a configuration what says where a run is, and nothing of the model it uses."""
+    return {k: v for k, v in config.items() if not k.startswith(("__", "thread_", "checkpoint_"))}
 
 
 def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:

@@ -6,7 +6,6 @@ import itertools
 import logging
 import threading
 import time
-import uuid
 from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -150,7 +149,7 @@ class UsageHandler(BaseEventHandler):
             return
         _last.set((call, raw))
         if not call.elsewhere:
-            self.ledger.record(_event(call, found, event.tags, error))
+            self.ledger.record(_event(call, found, event, error))
 
 
 def _told_within(call: _Call, raw: Any) -> bool:
@@ -164,12 +163,13 @@ def _told_within(call: _Call, raw: Any) -> bool:
     return not call.streams or (raw is not None and raw is last[1])
 
 
-def _event(call: _Call, found: Receipt, tags: Mapping[str, Any], error: str) -> Event:
+def _event(call: _Call, found: Receipt, ended: BaseEvent, error: str) -> Event:
     model, usage = found.model or call.model, found.usage or Usage()
-    tenant = str(tags.get("tenant") or current_tenant())
-    session = str(tags.get("session") or "")
+    tenant = str(ended.tags.get("tenant") or current_tenant())
+    session = str(ended.tags.get("session") or "")
     return Event(
-        id=found.id or uuid.uuid4().hex,
+        # Not the provider's id: some servers give the same one to many answers.
+        id=str(ended.id_),
         time=time.time(),
         model=model,
         usage=usage,

@@ -34,8 +34,6 @@ log = logging.getLogger("trimtab")
 OWN = "llama_index"
 """The parameter of a request that tells calls of LlamaIndex apart, beyond what is sent."""
 SECRET = re.compile(r"key|secret|password|credential|header|auth|cookie|(?<!max)_token$", re.I)
-CUT_SHORT = frozenset({"length", "max_tokens", "content_filter", "refusal", "incomplete", "safety"})
-"""Finish reasons of answers that are not worth remembering."""
 
 
 class Ask(Protocol):
@@ -255,14 +253,7 @@ def _result(call: ToolCall, tools: tuple[RunnableTool, ...]) -> Message:
 
 
 def _response(message: Message, told: Receipt) -> Response:
-    return Response(
-        message,
-        told.usage,
-        told.model,
-        told.finish_reason,
-        id=told.id,
-        cacheable=told.finish_reason not in CUT_SHORT,
-    )
+    return Response(message, told.usage, told.model, told.finish_reason)
 
 
 def _note(response: Response) -> dict[str, Any]:

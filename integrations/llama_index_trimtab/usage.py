@@ -15,7 +15,6 @@ class Receipt:
 
     usage: Usage | None = None
     model: str = ""
-    id: str | None = None
     finish_reason: str | None = None
 
     def then(self, later: Receipt) -> Receipt:
@@ -23,7 +22,6 @@ class Receipt:
         return Receipt(
             later.usage or self.usage,
             later.model or self.model,
-            later.id or self.id,
             later.finish_reason or self.finish_reason,
         )
 
@@ -34,11 +32,10 @@ def receipt(answer: Any) -> Receipt:
     # The last event of a stream of OpenAI's Responses holds the answer as a whole.
     whole = _field(raw, "response") or raw
     found = (usage for place in _places(answer, whole) if (usage := read_usage(place)))
-    identifier, model = _field(whole, "id"), _field(whole, "model") or _field(whole, "modelId")
+    model = _field(whole, "model") or _field(whole, "modelId")
     return Receipt(
         next(found, None),
         model if isinstance(model, str) else "",
-        identifier if isinstance(identifier, str) and identifier else None,
         _finish_reason(answer, whole),
     )
 

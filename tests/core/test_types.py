@@ -93,3 +93,10 @@ def test_without_a_session_the_opening_messages_name_the_conversation() -> None:
 @given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none())))
 def test_equal_values_have_the_same_canonical_json(value) -> None:
     assert canonical_json(value) == canonical_json(dict(reversed(value.items())))
+
+
+def test_half_of_an_emoji_has_a_digest_too() -> None:
+    half, other = ask(Message("user", "a\ud83d")), ask(Message("user", "a\ud83c"))
+
+    assert half.key != other.key
+    assert half.conversation != other.conversation

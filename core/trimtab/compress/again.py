@@ -9,7 +9,7 @@ ESCAPE = "\\"
 """Stands before a line that looks like one of ours."""
 NOTE = re.compile(r'"([0-9]+)')
 SHORTEST = 60
-"""Characters. To leave out less is not worth a reader's while."""
+"""Characters, or lines. To leave out less is not worth a reader's while."""
 
 
 def encode(lines: list[str]) -> tuple[str, list[str]] | None:
@@ -22,7 +22,7 @@ def encode(lines: list[str]) -> tuple[str, list[str]] | None:
         if at:
             last[lines[at - 1]] = at - 1
         size = 0 if before is None else _common(lines, before + 1, at)
-        if sum(map(len, lines[at : at + size])) < SHORTEST:
+        if size < SHORTEST and sum(map(len, lines[at : at + size])) < SHORTEST:
             line = lines[at]
             written.append(ESCAPE + line if _ours(line) else line)
             size = 1

@@ -78,6 +78,23 @@ def parse(text: str) -> tuple[Value, Layout] | None:
     return None
 
 
+def parse_broken(text: str) -> tuple[Value, Layout, int, int] | None:
+    """Read what breaks off in the middle, as tools that limit their output leave it.
+
+    Returns the value up to the last element that is whole, or to the end of a long string; its
+    layout; where in the text that is; and how many characters had to be added to close it.
+    """
+    found = _break(text)
+    if found is None:
+        return None
+    end, brackets, quote = found
+    closing = quote + _closing(text, brackets)
+    if quote and re.search(r"\\(?![\\\"'/bfnrtuxU])", text[-8:]):
+        end = text.rindex("\\")  # it breaks off within an escape
+    whole = parse(text[:end] + closing)
+    return None if whole is None else (*whole, end, len(closing))
+
+
 def lay_out(value: Value, layout: Layout) -> str:
     """Write a value out in a layout."""
     if layout.python:
@@ -90,6 +107,40 @@ def lay_out(value: Value, layout: Layout) -> str:
     if layout.slash:
         return "".join(_pieces(value, layout, lambda s: quote(s).replace("/", "\\/"), "\n"))
     return "".join(_pieces(value, layout, quote, "\n"))
+
+
+def _break(text: str) -> tuple[int, str, str] | None:
+    """Find where to close a text, the brackets that are open there, and the quotation mark.
+
+    That is at the last comma between elements of a list, or at the end where a long string is open.
+    """
+    brackets = ""
+    found = None
+    for sign in _SIGN.finditer(text):
+        if sign[0] in "[{":
+            brackets += "]" if sign[0] == "[" else "}"
+        elif sign[0] in "]}":
+            if not brackets.endswith(sign[0]):
+                return None
+            brackets = brackets[:-1]
+        elif sign[0] == "," and brackets.endswith("]"):
+            found = sign.start(), brackets, ""
+        elif sign[0] in "\"'":
+            long = 2 * sign.start() < len(text)
+            return (len(text), brackets, sign[0]) if long else found
+    return found if brackets else None
+
+
+def _closing(text: str, brackets: str) -> str:
+    """Write closing brackets, each on a line of its own where the text is laid out so."""
+    start = re.match(r"[\[{]\n([ \t]*)", text)
+    if start is None:
+        return brackets[::-1]
+    depths = range(len(brackets) - 1, -1, -1)
+    return "".join("\n" + start.group(1) * depth + brackets[depth] for depth in depths)
+
+
+_SIGN = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[\[\]{},"']""", re.DOTALL)
 
 
 def parse_json(text: str) -> Value:
@@ -130,7 +181,12 @@ def _parse_lines(text: str) -> tuple[Value, list[Layout]]:
 def _parse_python(text: str) -> tuple[Value, list[Layout]]:
     if not any(sign in text for sign in ("'", "True", "False", "None")):
         raise ValueError("this is JSON, or nothing")
+    if "\\" in _ESCAPE.sub("", text):  # `repr` writes no other escapes, and Python warns of them
+        raise ValueError("this is no repr")
     return _from_python(ast.literal_eval(text)), [Layout(python=True)]
+
+
+_ESCAPE = re.compile(r"\\[\\'nrtxuU]")
 
 
 def _layouts(text: str) -> list[Layout]:

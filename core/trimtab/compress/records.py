@@ -27,18 +27,21 @@ from trimtab.compress.layout import (
     lay_out,
     layout_of,
     parse,
+    parse_broken,
 )
 from trimtab.types import Counter
 
 HEADER = "json"
-LOOKS = r"json[\w']*(?:\+\d+-\d+)?[,|]?:"
+LOOKS = r"json[\w']*(?:\+\d+-\d+)?(?:~\d+)?[,|]?:"
 SEPARATORS = (" ", ",", "|")
 MAX_CHARACTERS = 2_000_000
 """Longer texts are left alone: reading them would take seconds."""
 EMBEDDED = 40
 """Shorter strings are not searched for JSON."""
 LITERAL = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
-NESTED = re.compile(r"json([^\s:;,|]*):")
+NESTED = re.compile(r"json([^\s:;,|~]*)(?:~(\d+)(\"(?:[^\"\\]|\\.)*\"))?:")
+WHOLE_SHARE = 0.6
+"""Share of a text that breaks off which must be whole elements."""
 NAME = re.compile(r"[^\s\"=(){}\[\];:,|?*]+")
 
 
@@ -46,8 +49,9 @@ def encode(text: str, count: Counter) -> str | None:
     """Write JSON, a Python literal or JSON lines as records. None for any other text."""
     if len(text) > MAX_CHARACTERS or (found := _find(text)) is None:
         return None
-    start, end, value, layout = found
+    start, end, value, layout, added = found
     frame = f"+{start}-{len(text) - end}" if start or end < len(text) else ""
+    frame += f"~{added}" if added else ""
     bodies = (
         f"{layout.code}{frame}{sep.strip()}:{text[:start]}{_Writer(sep).top(value)}{text[end:]}"
         for sep in SEPARATORS
@@ -57,29 +61,42 @@ def encode(text: str, count: Counter) -> str | None:
 
 def decode(body: str) -> str:
     """Write the records out as they were."""
-    head = re.match(r"([\w']*)(?:\+(\d+)-(\d+))?([,|]?):", body)
+    head = re.match(r"([\w']*)(?:\+(\d+)-(\d+))?(?:~(\d+))?([,|]?):", body)
     if head is None:
         raise ValueError("a layout and a colon were expected")
-    code, lead, trail, sep = head.groups()
+    code, lead, trail, added, sep = head.groups()
     start, end = head.end() + int(lead or 0), len(body) - int(trail or 0)
     value = _Reader(body[start:end], sep or " ").whole()
-    return body[head.end() : start] + lay_out(value, layout_of(code)) + body[end:]
+    text = lay_out(value, layout_of(code))
+    return body[head.end() : start] + text[: len(text) - int(added or 0)] + body[end:]
 
 
-def _find(text: str) -> tuple[int, int, Value, Layout] | None:
-    """Find the JSON that makes up most of a text: where it starts and ends, and what it is."""
+def _find(text: str) -> tuple[int, int, Value, Layout, int] | None:
+    """Find the JSON that makes up most of a text: where it starts and ends, and what it is.
+
+    The last number says how many brackets had to be added at its end, where it breaks off.
+    """
     stripped = text.strip()
     if stripped[:1] in ("{", "[") and (found := parse(stripped)):
         start = text.index(stripped)
-        return start, start + len(stripped), *found
+        return start, start + len(stripped), *found, 0
     for opening in _openings(text):
         try:
             end = json_at(text, opening)
         except (ValueError, RecursionError):
             continue
         if 2 * (end - opening) > len(text) and (found := parse(text[opening:end])):
-            return opening, end, *found
-    return None
+            return opening, end, *found, 0
+    return _find_broken(text) if stripped[:1] in ("{", "[") else None
+
+
+def _find_broken(text: str) -> tuple[int, int, Value, Layout, int] | None:
+    start = len(text) - len(text.lstrip())
+    broken = parse_broken(text[start:])
+    if broken is None or broken[2] < WHOLE_SHARE * len(text):
+        return None
+    value, layout, end, added = broken
+    return start, start + end, value, layout, added
 
 
 def _openings(text: str, most: int = 4) -> Iterator[int]:
@@ -122,9 +139,9 @@ class _Writer:
     def __init__(self, separator: str) -> None:
         self.separator = separator
         self.bare = re.compile(
-            rf"(?![\s\"\[{{(]|json[^\s:;,|]*:)[^\n\r;\]}}{re.escape(separator)}]+(?<!\s)"
+            rf"(?![\s\"\[{{(]|json\S*:)[^\n\r;\]}}{re.escape(separator)}]+(?<!\s)"
             if separator != " "
-            else r"(?![\"\[{(]|json[^\s:;,|]*:)[^\s;\]}]+"
+            else r"(?![\"\[{(]|json\S*:)[^\s;\]}]+"
         )
 
     def top(self, value: Value) -> str:
@@ -146,11 +163,21 @@ class _Writer:
         """Write a string bare if it can be; as its content if it holds JSON; else in quotes."""
         if self.bare.fullmatch(text) and (strings or not LITERAL.fullmatch(text)):
             return text
-        if len(text) >= EMBEDDED and text[0] in "{[" and (found := parse(text)):
-            value, layout = found
-            if isinstance(value, (dict, list)):
-                return f"json{layout.code}:{self.value(value)}"
+        if len(text) >= EMBEDDED and text[0] in "{[" and (inner := self.embedded(text)):
+            return inner
         return json.dumps(text, ensure_ascii=False)
+
+    def embedded(self, text: str) -> str:
+        """Write the content of a string that holds JSON, be it cut off; empty if it holds none."""
+        found = parse(text)
+        if found is not None and isinstance(found[0], (dict, list)):
+            return f"json{found[1].code}:{self.value(found[0])}"
+        broken = parse_broken(text)
+        if broken is None or broken[2] < WHOLE_SHARE * len(text):
+            return ""
+        value, layout, end, added = broken
+        rest = json.dumps(text[end:], ensure_ascii=False)
+        return f"json{layout.code}~{added}{rest}:{self.value(value)}"
 
     def list(self, values: Sequence[Value], end_of_row: str, strings: bool) -> str:
         rows = _objects(values)
@@ -355,7 +382,8 @@ class _Reader:
             return self.quoted()
         if nested := NESTED.match(self.text, self.at):
             self.at = nested.end()
-            return lay_out(self.value(), layout_of(nested.group(1)))
+            text = lay_out(self.value(), layout_of(nested[1]))
+            return text[: len(text) - int(nested[2])] + json.loads(nested[3]) if nested[2] else text
         word = self.match(bare or self.bare)
         if strings or not LITERAL.fullmatch(word):
             return word

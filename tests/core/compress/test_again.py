@@ -27,6 +27,13 @@ def test_short_repetitions_stay() -> None:
     assert again.encode(lines) == ("", lines)
 
 
+def test_many_blank_lines_are_one_note_because_to_compare_them_all_takes_minutes() -> None:
+    lines = [""] * 50_000
+    written = again.encode(lines)
+    assert written == ("", ["", "", '"49998'])
+    assert again.decode(*written) == lines
+
+
 def test_a_line_that_looks_like_a_note_is_marked() -> None:
     lines = ['"3', "\\", *TRACEBACK, *TRACEBACK]
     written = again.encode(lines)

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimtab.compress import Lossless, restore
 from trimtab.compress.records import decode, encode
+from trimtab.tokens import counter_for
+
+COUNT = counter_for("gpt-4o")
 
 WORDS = st.sampled_from(
     [
@@ -188,3 +192,41 @@ def test_what_could_not_be_written_back_is_refused(text) -> None:
 def test_a_damaged_text_is_an_error(body) -> None:
     with pytest.raises((ValueError, IndexError, KeyError)):
         decode(body)
+
+
+CUT = [{"id": f"A-{i}", "note": f"one, [two] {{3}} '{i}'", "tags": ["x", "y"]} for i in range(12)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_json_that_breaks_off_is_written_up_to_there(layout) -> None:
+    text = json.dumps({"rows": CUT}, **layout)
+
+    for end in (len(text) - 3, len(text) - 20, len(text) - 60):
+        body = encode(text[:end], COUNT)
+        assert body is not None and "~" in body.split(":")[0]
+        assert decode(body) == text[:end]
+        assert COUNT(body) < COUNT(text[:end])
+
+
+def test_a_string_of_json_that_breaks_off_is_written_up_to_there() -> None:
+    for whole in (json.dumps(CUT), repr(CUT)):
+        text = json.dumps({"error": "", "response": whole[:-40] + "..."})
+        body = encode(text, COUNT)
+        assert body is not None and "A-7" in body and decode(body) == text
+        assert COUNT(body) < 0.8 * COUNT(text)
+
+
+def test_json_that_breaks_off_inside_a_string_of_json_is_written_too() -> None:
+    text = json.dumps({"error": "", "response": json.dumps(CUT)})[:-80] + "..."
+
+    assert restore(Lossless()(text)) == text
+    assert COUNT(Lossless()(text)) < 0.8 * COUNT(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES, st.integers(1, 60))
+def test_whatever_breaks_off_comes_back(value, cut) -> None:
+    for whole in (json.dumps([value, value, 1]), repr([value, value])):
+        for text in (whole[:-cut], json.dumps({"a": whole[:-cut]})):
+            body = encode(text, count)
+            assert body is None or decode(body) == text
