@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -16,6 +16,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from trimtab.adapt import messages_back
 from trimtab.types import Message, Part, Response, ToolCall, Usage, canonical_json
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
@@ -48,30 +49,9 @@ class Messages:
         self._known[id(source)] = message
         return message
 
-    def back(self, planned: Iterable[Message], asked: Sequence[Message]) -> Iterator[BaseMessage]:
-        """Convert back: what was not edited as the very object that was asked with.
-
-        A step may remember an equal message of an earlier call, whose source has had its day.
-        """
-        place = 0
-        for message in planned:
-            if message.source is None:
-                yield new_message(message)
-                continue
-            found = self._place(message.source, asked, place)
-            if found is None:
-                yield edited(message.source, message)
-                continue
-            place, source = found + 1, asked[found].source
-            yield source if message is asked[found] else edited(source, message)
-
-    def _place(self, source: BaseMessage, asked: Sequence[Message], start: int) -> int | None:
-        """Find what was asked with that is, or equals, what a message was made of."""
-        if start < len(asked) and asked[start].source is source:
-            return start
-        first = self.to_core(source)
-        places = range(start, len(asked))
-        return next((i for i in places if asked[i] is first or asked[i] == first), None)
+    def back(self, planned: Sequence[Message], asked: Sequence[Message]) -> Iterator[BaseMessage]:
+        """Convert back: what was not edited as the very object that was asked with."""
+        return messages_back(planned, asked, convert=self.to_core, edit=edited, write=new_message)
 
 
 def message_to_core(source: BaseMessage, *, exact: bool = False) -> Message:

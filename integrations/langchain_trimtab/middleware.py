@@ -113,10 +113,10 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
         pipeline, asked = begun
         with _stopping():
             plan = pipeline.plan(asked)
-        plan, hit = self._hit(plan)
+        plan, hit, sent = self._turn(request, plan)
         try:
             with _following(plan):
-                answer = hit or handler(self._view(request, plan))
+                answer = hit or handler(sent)
         except BaseException as error:
             _lost(pipeline, plan, error)
             raise
@@ -134,10 +134,10 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
         pipeline, asked = begun
         with _stopping():
             plan = await pipeline.aplan(asked)
-        plan, hit = self._hit(plan)
+        plan, hit, sent = self._turn(request, plan)
         try:
             with _following(plan):
-                answer = hit or await handler(self._view(request, plan))
+                answer = hit or await handler(sent)
         except BaseException as error:
             _lost(pipeline, plan, error)
             raise
@@ -153,18 +153,21 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
                 self.pipeline.ledger = self.ledger
         return self.pipeline, self.pipeline.bind(self._requests.to_core(request))
 
-    def _view(self, request: ModelRequest[Any], plan: Plan) -> ModelRequest[Any]:
-        """Make the request that was planned, or leave it as it was if that cannot be done."""
-        changes = self._attempt(lambda: self._requests.changes(request, plan.asked, plan.request))
-        return request.override(**changes) if changes else request
-
-    def _hit(self, plan: Plan) -> tuple[Plan, Answer]:
-        """Make an answer of what the cache remembers. One that cannot be made is no hit."""
+    def _turn(
+        self, request: ModelRequest[Any], plan: Plan
+    ) -> tuple[Plan, Answer, ModelRequest[Any]]:
+        """Say what was planned in LangChain's terms; send what was asked where that fails."""
         remembered = plan.hit
         if remembered is None:
-            return plan, None
-        answer = self._attempt(lambda: _remembered(remembered, plan.id, self.pipeline))
-        return (replace(plan, hit=None), None) if answer is None else (plan, answer)
+            sent = self._attempt(lambda: self._requests.planned(request, plan))
+            if sent is not None:
+                return plan, None, sent
+        else:
+            hit = self._attempt(lambda: _remembered(remembered, plan.id, self.pipeline))
+            if hit is not None:
+                return plan, hit, request
+        asked = replace(plan, request=plan.asked, hit=None, changes=(), cuts=())
+        return asked, None, request
 
     def _outcome(self, plan: Plan, answer: Answer) -> tuple[Plan, Response]:
         """Convert an answer for the ledger and the cache."""

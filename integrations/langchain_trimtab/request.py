@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 
 from langchain_trimtab.convert import Messages, unsaid
 from langchain_trimtab.tools import Tools, tools_back
+from trimtab.pipeline import Plan
 from trimtab.tenant import current_tenant
 from trimtab.types import Message, Request, Tool, digest
 
@@ -47,10 +48,9 @@ class Requests:
             session=_session(messages),
         )
 
-    def changes(
-        self, request: ModelRequest[Any], asked: Request, planned: Request
-    ) -> dict[str, Any]:
-        """Find what to override: only what is not the very same."""
+    def planned(self, request: ModelRequest[Any], plan: Plan) -> ModelRequest[Any]:
+        """Make the request that was planned: the very same one, if nothing was edited."""
+        asked, planned = plan.asked, plan.request
         changes: dict[str, Any] = {}
         messages = list(self._messages.back(planned.messages, asked.messages))
         if not _identical(_messages(request), messages):
@@ -65,7 +65,7 @@ class Requests:
         settings = {name: value for name, value in planned.params.items() if name != BESIDES}
         if settings != request.model_settings:
             changes["model_settings"] = settings
-        return changes
+        return request.override(**changes) if changes else request
 
     def _users(self, tools: Sequence[Any]) -> tuple[Tool, ...]:
         """Convert the tools that are not ours.

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function
 
+from trimtab.adapt import described, function_of
 from trimtab.types import Tool
 
 
@@ -47,11 +48,11 @@ def tools_back(
 def tool_to_core(source: Any) -> Tool:
     """Convert a tool; one that the provider runs is a name and a text that no step may edit."""
     if isinstance(source, dict):
-        spec, schema = _function(source)
-        if not schema:
+        if (form := function_of(source)) is None:
             name = str(source.get("name") or source.get("type") or "")
             return Tool(name, parameters=source, pinned=True, source=source)
-        return Tool(spec["name"], spec.get("description") or "", spec[schema] or {}, source=source)
+        spec, key = form
+        return Tool(spec["name"], spec.get("description") or "", spec[key], source=source)
     spec = convert_to_openai_function(source)
     pinned = "provider_tool_definition" in (getattr(source, "extras", None) or {})
     parameters = spec.get("parameters") or {}
@@ -63,23 +64,11 @@ def edited_tool(source: Any, tool: Tool) -> Any:
     if isinstance(source, BaseTool):
         update = {"description": tool.description, "args_schema": dict(tool.parameters)}
         return source.model_copy(update=update)
-    if not isinstance(source, dict):
-        return _openai_tool(tool)
-    spec, schema = _function(source)
-    new = {**spec, "description": tool.description, schema: dict(tool.parameters)}
-    return new if spec is source else {**source, "function": new}
+    return described(source, tool) if isinstance(source, dict) else _openai_tool(tool)
 
 
 def _describes(known: Tool, source: BaseTool) -> bool:
     return known.name == source.name and known.description == source.description
-
-
-def _function(source: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Find a tool's specification in a dictionary, and the key of its schema, if it has one."""
-    spec = source.get("function")
-    spec = spec if isinstance(spec, dict) else source
-    keys = (k for k in ("parameters", "input_schema") if k in spec and "name" in spec)
-    return spec, next(keys, "")
 
 
 def _openai_tool(tool: Tool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel, TypeAdapter
 
+from trimtab.adapt import described, function_of, messages_back
 from trimtab.types import Message, Part, Tool, ToolCall, canonical_json
 
 ROLES = {"function": "tool", "chatbot": "assistant", "model": "assistant"}
@@ -50,15 +51,7 @@ def extras(messages: Sequence[ChatMessage]) -> list[tuple[int, Mapping[str, Any]
 
 def chats_back(planned: Sequence[Message], asked: Sequence[Message]) -> list[ChatMessage]:
     """Convert back: what was not edited as the very object that was asked with."""
-    chats, place = [], 0
-    for message in planned:
-        found = _place(message, asked, place)
-        if found is None:
-            chats.append(_edited(message.source, message) if message.source else new_chat(message))
-        else:
-            place, source = found + 1, asked[found].source
-            chats.append(source if message is asked[found] else _edited(source, message))
-    return chats
+    return list(messages_back(planned, asked, convert=from_chat, edit=_edited, write=new_chat))
 
 
 def new_chat(message: Message) -> ChatMessage:
@@ -106,7 +99,7 @@ def answer_from_chat(source: ChatMessage) -> Message:
 
 def tool_from(spec: Any) -> Tool:
     """Convert a tool as a provider's integration has rendered it; unknown forms are hands off."""
-    if (form := _form(spec)) is not None:
+    if (form := function_of(spec)) is not None:
         function, key = form
         return Tool(function["name"], function.get("description") or "", function[key], source=spec)
     if isinstance(spec, BaseTool):
@@ -146,15 +139,6 @@ def plain(value: Any, *, strict: bool = False) -> Any:
     if isinstance(value, type) and issubclass(value, BaseModel):
         return value.model_json_schema()
     return repr(value)
-
-
-def _place(message: Message, asked: Sequence[Message], start: int) -> int | None:
-    """Find what a planned message was before its edits, from some place on."""
-    if start < len(asked) and message.source is asked[start].source:
-        return start
-    # A step may remember an equal message of an earlier call, whose object has had its day.
-    first = message if message.source is None else from_chat(message.source)
-    return next((i for i in range(start, len(asked)) if asked[i] == first), None)
 
 
 def _content(blocks: Sequence[Any]) -> str | tuple[Part, ...]:
@@ -253,38 +237,19 @@ def _spoken(message: ChatMessage) -> list[Any]:
     return [b for b in blocks if not (isinstance(b, TextBlock) and not b.text)]
 
 
-def _form(spec: Any) -> tuple[dict[str, Any], str] | None:
-    """Find the part of a provider's tool that describes a function, and its schema's name there."""
-    function = spec.get("function", spec) if isinstance(spec, dict) else None
-    if isinstance(function, dict) and isinstance(function.get("name"), str):
-        for key in ("parameters", "input_schema"):
-            if isinstance(function.get(key), Mapping):
-                return function, key
-    return None
-
-
 def _tool_back(tool: Tool, before: Tool | None, example: Any) -> Any:
     if tool.pinned:
         return tool.source
     if before is not None:
-        return before.source if tool == before else _described(before.source, tool)
+        return before.source if tool == before else described(before.source, tool)
     if example is None:
         raise ValueError(f"no tool shows how this provider writes {tool.name!r}")
     return _like(example, tool)
 
 
-def _described(spec: Any, tool: Tool) -> Any:
-    """Copy a provider's tool with another description of the function."""
-    function, key = _form(spec) or ({}, "")
-    edited = {**function, "name": tool.name, key: dict(tool.parameters)}
-    if tool.description or "description" in function:
-        edited["description"] = tool.description
-    return edited if function is spec else {**spec, "function": edited}
-
-
 def _like(spec: Any, tool: Tool) -> Any:
     """Write a tool of a step's own the way that the provider writes tools."""
-    function, key = _form(spec) or ({}, "")
+    function, key = function_of(spec) or ({}, "")
     bare = {"name": tool.name, "description": tool.description, key: dict(tool.parameters)}
     kind = {"type": spec["type"]} if "type" in spec else {}
     return {**kind, **bare} if function is spec else {**kind, "function": bare}

@@ -57,6 +57,8 @@ class TrimtabLLM(FunctionCallingLLM):
     def __init__(self, inner: LLM, pipeline: Pipeline | None = None, **fields: Any) -> None:
         if not isinstance(inner, LLM):
             raise TypeError(f"inner must be an LLM, got {type(inner).__name__}: pass inner=llm")
+        if isinstance(inner, TrimtabLLM) and pipeline and inner.pipeline.ledger is pipeline.ledger:
+            raise ValueError("one ledger would count each call twice: give each pipeline its own")
         super().__init__(inner=inner, **{**_prompting(inner), **fields})
         self._pipeline = _balanced(inner) if pipeline is None else pipeline
 

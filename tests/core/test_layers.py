@@ -11,7 +11,7 @@ ROOT = Path(trimtab.__file__).parent
 LAYERS = [
     ["errors"],
     ["types"],
-    ["tenant", "estimate", "rank_files", "typescript", "wording"],
+    ["adapt", "tenant", "estimate", "rank_files", "typescript", "wording"],
     ["tokens", "prices"],
     ["folding", "relevance", "embed"],
     ["compress", "prune", "tools", "cache", "route", "respond", "budget"],

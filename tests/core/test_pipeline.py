@@ -119,6 +119,25 @@ def test_what_breaks_is_logged_once_counted_and_left_out(caplog) -> None:
     assert len(caplog.records) == 2
 
 
+def test_a_counter_that_breaks_costs_the_steps_and_not_the_record() -> None:
+    def count(text: str) -> int:
+        raise RuntimeError("no tokens")
+
+    pipeline = Pipeline([shout], count=count)
+    assert pipeline.run(ask("hi"), answer).message.text == "hi"
+    (event,) = pipeline.ledger.events
+    assert event.usage == answer(ask("hi")).usage
+    assert pipeline.failures == {"plan": 1, "components": 1}
+
+
+def test_an_answer_that_was_cut_short_is_not_remembered() -> None:
+    pipeline = Pipeline(cache=Remembers())
+    for reason in ("length", "MAX_TOKENS", "content_filter"):
+        cut = replace(answer(ask("hi")), finish_reason=reason)
+        pipeline.finish(pipeline.plan(ask("hi")), cut)
+        assert pipeline.plan(ask("hi")).hit is None
+
+
 def test_a_ledger_that_breaks_does_not_break_the_call() -> None:
     class Full(Ledger):
         def record(self, event) -> None:

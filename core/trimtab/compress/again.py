@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from trimtab.compress.room import Room
+
 LEGEND = '"5 = 5 lines, as they followed the last line that was like the one above'
 ESCAPE = "\\"
 """Stands before a line that looks like one of ours."""
@@ -37,6 +39,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     """Write the blocks again."""
     last: dict[str, int] = {}
     read: list[str] = []
+    room = Room()
     for line in lines:
         note = NOTE.fullmatch(line)
         before = last.get(read[-1], 0) if read else 0
@@ -48,6 +51,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
         for place in range(before + 1, before + 1 + int(note[1])):
             last[read[-1]] = len(read) - 1
             read.append(read[place])
+            room.take(len(read[-1]) + 1)
     return read
 
 

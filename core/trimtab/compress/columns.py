@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from trimtab.compress.room import Room
+
 LEGEND = "columns padded to "
 ESCAPE = "\\"
 """Stands before a line that is not in columns."""
@@ -62,10 +64,12 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     """Line the columns up again."""
     columns = [_column(text) for text in settings.split(" ")]
     read: list[str] = []
+    room = Room()
     for rows in _runs(lines, columns):
         cells = [row.split(" ", len(columns)) for row in rows]
         if len(cells[0]) > len(columns) and not rows[0].startswith(ESCAPE):
             widest = _widest(cells, len(columns))
+            room.take(len(rows) * _width(columns, widest))
             read += [f"{_pad(row, columns, widest)} {row[-1]}" for row in cells]
         else:
             read += [row.removeprefix(ESCAPE) for row in rows]
@@ -101,6 +105,12 @@ def _runs(lines: list[str], columns: list[Column]) -> Iterator[list[str]]:
 
 def _widest(rows: list[list[str]], columns: int) -> list[int]:
     return [max(len(row[place]) for row in rows) for place in range(columns)]
+
+
+def _width(columns: list[Column], widest: list[int]) -> int:
+    """Count the characters that a row may have, its last cell apart."""
+    widths = (max(column.width or 0, most) for column, most in zip(columns, widest, strict=True))
+    return sum(widths) + sum(column.gap + 1 for column in columns)
 
 
 def _pad(row: list[str], columns: list[Column], widest: list[int]) -> str:

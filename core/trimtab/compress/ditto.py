@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from trimtab.compress.room import Room
+
 LEGEND = '" = as in the last line that began alike'
 MARK = '"'
 ESCAPE = "\\"
@@ -60,10 +62,12 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     """Put the words back."""
     above = _Lines()
     read = []
+    room = Room()
     for line in lines:
         words = line.removeprefix(ESCAPE).split(" ")
         if MARK in words and not line.startswith(ESCAPE):
             words = _fill(words, above)
+            room.take(sum(map(len, words)) + len(words))
         above.add(words)
         read.append(" ".join(words))
     return read

@@ -10,6 +10,7 @@ from itertools import groupby, islice, pairwise
 from operator import eq
 
 from trimtab.compress.grouping import BLANK, Group, Row, by_key, by_run
+from trimtab.compress.room import Room
 
 LEGEND = 'x3 = the next 3 rows fill _, " = as in the row before, '
 MARK = '"'
@@ -95,6 +96,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     read: list[str] = []
     rows: list[Row] = []
     model: Row = ()
+    room = Room()
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -104,6 +106,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
             model = _expand(line[heading.end() :] if heading else line, model, shape)
             times = int(heading[1]) if heading else 1
             fillers = lines[at : at + times] if heading and BLANK in model else []
+            room.take((len(fillers) or times) * (sum(map(len, model)) + len(model) + 1))
             rows += [_fill(model, filler, shape) for filler in fillers] or [model] * times
             at += len(fillers)
             continue

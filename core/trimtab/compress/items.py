@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trimtab.compress.room import Room
+
 LEGEND = "^ = as in the last item that began alike"
 MARK = "^"
 ESCAPE = "\\"
@@ -29,12 +31,14 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     """Put back what the marks stand for."""
     last: dict[str, str] = {}
     read = []
+    room = Room()
     for line in lines:
         if line.startswith(ESCAPE):
             read.append(line[1:])
             continue
         head, items = _items(line)
-        read.append(head + ", ".join(_swap(item, last, mark=False) for item in items))
+        whole = (_swap(item, last, mark=False) for item in items)
+        read.append(head + ", ".join(room.hold(whole)))
     return read
 
 

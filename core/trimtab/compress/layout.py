@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Union
 
+from trimtab.compress.room import Room
+
 
 class Number(str):
     """A number exactly as it was written."""
@@ -95,18 +97,27 @@ def parse_broken(text: str) -> tuple[Value, Layout, int, int] | None:
     return None if whole is None else (*whole, end, len(closing))
 
 
-def lay_out(value: Value, layout: Layout) -> str:
-    """Write a value out in a layout."""
+def lay_out(value: Value, layout: Layout, room: Room | None = None) -> str:
+    """Write a value out in a layout.
+
+    Raises:
+        ValueError: The layout does not suit the value, or it does not fit the room.
+    """
     if layout.python:
+        if room:
+            room.take(sum(map(len, Room().hold(_pieces(value, layout, encode_basestring, "\n")))))
         return repr(_python(value))
     if layout.lines:
         if not isinstance(value, list):
             raise ValueError("only a list can be laid out as lines")
-        return "\n".join(lay_out(element, replace(layout, lines=False)) for element in value)
+        layout = replace(layout, lines=False)
+        return "\n".join(lay_out(element, layout, room) for element in value)
     quote = encode_basestring_ascii if layout.ascii else encode_basestring
     if layout.slash:
-        return "".join(_pieces(value, layout, lambda s: quote(s).replace("/", "\\/"), "\n"))
-    return "".join(_pieces(value, layout, quote, "\n"))
+        pieces = _pieces(value, layout, lambda s: quote(s).replace("/", "\\/"), "\n")
+    else:
+        pieces = _pieces(value, layout, quote, "\n")
+    return "".join(room.hold(pieces) if room else pieces)
 
 
 def _break(text: str) -> tuple[int, str, str] | None:

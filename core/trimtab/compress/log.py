@@ -92,7 +92,10 @@ def decode(body: str) -> str:
     """Write the lines out again."""
     legends, _, text = body.partition(END)
     lines = text.split("\n")
-    for legend in reversed(legends.split("; ")):
+    used = legends.split("; ")
+    if len(used) > len(STAGES):
+        raise ValueError(f"{len(used)} notations on top of each other")
+    for legend in reversed(used):
         notation = next((n for n in NOTATIONS if legend.startswith(n.legend)), None)
         if notation is None:
             raise ValueError(f"no notation is called {legend!r}")

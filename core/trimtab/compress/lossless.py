@@ -31,6 +31,8 @@ class Codec:
         return re.match(self.looks or re.escape(self.header), text) is not None
 
 
+UNREADABLE = (ValueError, IndexError, KeyError, SyntaxError, RecursionError)
+"""What codecs raise on a text that none of them wrote."""
 AS_IS = "[as is]\n"
 """Stands before a text that happens to look like one of ours."""
 CODECS = (
@@ -64,7 +66,8 @@ def restore(text: str) -> str:
     """Undo `Lossless`. A text that it left alone comes back as it is.
 
     Raises:
-        NotOurs: The text starts like one of ours and cannot be read.
+        NotOurs: The text starts like one of ours and cannot be read, or stands for more than any
+            that is.
     """
     if text.startswith(AS_IS):
         return text[len(AS_IS) :]
@@ -80,7 +83,7 @@ def _write(codec: Codec, text: str, count: Counter) -> str | None:
         body = codec.encode(text, count)
         if body is None or codec.decode(body) != text:
             return None
-    except (ValueError, IndexError, KeyError, RecursionError):
+    except UNREADABLE:
         return None
     return codec.header + body
 
@@ -88,7 +91,7 @@ def _write(codec: Codec, text: str, count: Counter) -> str | None:
 def _read(codec: Codec, text: str) -> str:
     try:
         return codec.decode(text[len(codec.header) :])
-    except (ValueError, IndexError, KeyError) as error:
+    except UNREADABLE as error:
         raise NotOurs(f"this starts with {codec.header!r}, but cannot be read") from error
 
 

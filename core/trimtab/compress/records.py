@@ -29,6 +29,7 @@ from trimtab.compress.layout import (
     parse,
     parse_broken,
 )
+from trimtab.compress.room import Room
 from trimtab.types import Counter
 
 HEADER = "json"
@@ -42,6 +43,8 @@ LITERAL = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 NESTED = re.compile(r"json([^\s:;,|~]*)(?:~(\d+)(\"(?:[^\"\\]|\\.)*\"))?:")
 WHOLE_SHARE = 0.6
 """Share of a text that breaks off which must be whole elements."""
+END_OF_ROW = ";\n"
+"""Which of them, the writer chose."""
 NAME = re.compile(r"[^\s\"=(){}\[\];:,|?*]+")
 
 
@@ -66,8 +69,9 @@ def decode(body: str) -> str:
         raise ValueError("a layout and a colon were expected")
     code, lead, trail, added, sep = head.groups()
     start, end = head.end() + int(lead or 0), len(body) - int(trail or 0)
-    value = _Reader(body[start:end], sep or " ").whole()
-    text = lay_out(value, layout_of(code))
+    room = Room()
+    value = _Reader(body[start:end], sep or " ", room).whole()
+    text = lay_out(value, layout_of(code), room)
     return body[head.end() : start] + text[: len(text) - int(added or 0)] + body[end:]
 
 
@@ -356,9 +360,10 @@ def _scalars(values: Sequence[Value]) -> Iterator[Value]:
 class _Reader:
     """Reads what `_Writer` wrote."""
 
-    def __init__(self, text: str, separator: str) -> None:
+    def __init__(self, text: str, separator: str, room: Room) -> None:
         self.text = text
         self.separator = separator
+        self.room = room
         self.at = 0
         self.bare = re.compile(
             r"[^\s;\]}]+" if separator == " " else rf"[^\n\r;\]}}{re.escape(separator)}]+"
@@ -382,7 +387,7 @@ class _Reader:
             return self.quoted()
         if nested := NESTED.match(self.text, self.at):
             self.at = nested.end()
-            text = lay_out(self.value(), layout_of(nested[1]))
+            text = lay_out(self.value(), layout_of(nested[1]), self.room)
             return text[: len(text) - int(nested[2])] + json.loads(nested[3]) if nested[2] else text
         word = self.match(bare or self.bare)
         if strings or not LITERAL.fullmatch(word):
@@ -428,12 +433,13 @@ class _Reader:
             self.expect(closing)
             return
         while True:
-            row = _Row(self)
-            yield row.read(columns)
-            if self.peek(closing):
-                self.expect(closing)
+            self.room.take(len(columns))
+            yield _Row(self).read(columns)
+            if self.skip(closing):
                 return
-            self.at += 1  # a semicolon or a line break: which one, the writer chose
+            if self.text[self.at] not in END_OF_ROW:
+                raise ValueError(f"a row was expected to end at {self.at}")
+            self.at += 1
 
     def header(self, closing: str) -> tuple[_Column, ...]:
         columns: list[_Column] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from trimtab.compress.room import Room
+
 LEGEND = "said only where it changes: "
 ESCAPE = "\\"
 """Stands before a line that has no opening of its own and takes none from above."""
@@ -36,6 +38,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
     shapes = settings.split(" ")
     opening: list[str] = []
     read = []
+    room = Room()
     for line in lines:
         if not line or line[0] == " ":
             read.append(line)
@@ -43,6 +46,7 @@ def decode(settings: str, lines: list[str]) -> list[str]:
             read.append(line[1:])
         else:
             opening, rest = _continue(line, shapes, opening)
+            room.take(sum(map(len, opening)) + len(opening))
             read.append(" ".join([*opening, rest]))
     return read
 

@@ -95,3 +95,33 @@ def test_another_process_writes_the_same() -> None:
         for seed in ("1", "2")
     ]
     assert texts[0] == texts[1] == Lossless()(ROWS)
+
+
+AGAIN = '[lines: "5 = 5 lines, as they followed the last line that was like the one above]\n'
+DITTO = '[lines: " = as in the last line that began alike]\n'
+ITEMS = "[lines: ^ = as in the last item that began alike]\n"
+GROUPS = '[lines: x3 = the next 3 rows fill _, " = as in the row before, 2 fields]\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AGAIN + "waiting\nwaiting\n" + '"999999999999',
+        "[lines: columns padded to 999999999999]\na b",
+        "[lines: columns padded to 9999999]\n" + "a b\n" * 9999,
+        GROUPS + "x999999999999 a b",
+        DITTO + "a b c " + "word " * 1000 + "\n" + 'a b c "\n' * 9999,
+        ITEMS + "a " + "x" * 99999 + ", b, c\n" + "a ^, " * 9999,
+        "[lines: said only where it changes: 9]\n" + "1" * 9999 + " x\n" + "y\n" * 9999,
+        "[lines: " + "; ".join([AGAIN[8:-2]] * 9) + "]\nx",
+        f'json:[(a="{"x" * 9999}" b)\n' + "1\n" * 9999 + "1]",
+        f'json\':[(a="{"x" * 9999}" b)\n' + "1\n" * 9999 + "1]",
+        "json:" + "json:{a=" * 99 + "1" + "}" * 99,
+        "json:" + "[" * 99999,
+        "json:[(a=1)\n",
+        "json':{a=007}",
+    ],
+)
+def test_a_text_that_someone_else_made_up_cannot_blow_up(text) -> None:
+    with pytest.raises(NotOurs):
+        restore(text)

@@ -71,7 +71,7 @@ def gaps(reduced: str, handle: str) -> list[tuple[int, int]]:
     """Read the lines that are left out from the notes of a reduced text."""
     start = reduced.index(f'recall("{handle}"')
     notes = re.findall(r'recall\("\d+", lines="([\d,-]+)"\)\]', reduced[start:])[:1]
-    notes += re.findall(r"^\[lines? ([\d-]+)(?:, \d+ with errors,)? left out\]$", reduced, re.M)
+    notes += re.findall(r"\[lines? ([\d-]+)(?:, \d+ with errors,)? left out\]", reduced)
     spans = [tuple(map(int, span.split("-"))) for note in notes for span in note.split(",")]
     return [(span[0], span[-1]) for span in spans]
 

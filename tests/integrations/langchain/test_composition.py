@@ -120,6 +120,14 @@ def test_with_retries(
     assert agree(model, failed=1)
 
 
+def test_what_retries_say_when_they_give_up_is_never_remembered(scripted: Any) -> None:
+    model = scripted(script=[ConnectionError("down")] * 2)
+    retries = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False)
+    chain = [TrimtabMiddleware(Pipeline(cache=ExactCache())), retries]
+    assert "down" in run(model, [], chain)[-1].content
+    assert run(model, [], chain)[-1].content == "read 1 messages"
+
+
 def test_a_spent_budget_is_not_retried(scripted: Any, around: Any, pipeline: Pipeline) -> None:
     tried: list[int] = []
 

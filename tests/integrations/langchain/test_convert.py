@@ -282,9 +282,10 @@ def test_an_answer_says_how_sure_the_model_was_of_each_token() -> None:
 @pytest.mark.parametrize(
     ("result", "structured"),
     [
-        ([AIMessage("x")], {"parsed": 1}),
-        ([AIMessage("x"), ToolMessage("y", tool_call_id="c")], None),
-        ([AIMessage("x", additional_kwargs={"thought_signature": "s"})], None),
+        ([AIMessage("x", id="a1")], {"parsed": 1}),
+        ([AIMessage("x", id="a1"), ToolMessage("y", tool_call_id="c")], None),
+        ([AIMessage("x", id="a1", additional_kwargs={"thought_signature": "s"})], None),
+        ([AIMessage("no model wrote this")], None),
     ],
 )
 def test_an_answer_that_is_more_than_its_message_is_not_for_a_cache(
@@ -295,7 +296,7 @@ def test_an_answer_that_is_more_than_its_message_is_not_for_a_cache(
 
 def test_an_answer_of_openai_is_for_a_cache() -> None:
     kwargs = {"refusal": None, "tool_calls": [{"id": "call_1"}]}
-    assert response_to_core([AIMessage("x", additional_kwargs=kwargs)]).cacheable
+    assert response_to_core([AIMessage("x", id="a1", additional_kwargs=kwargs)]).cacheable
 
 
 def test_a_hit_in_any_cache_is_known_by_what_it_leaves_behind() -> None:

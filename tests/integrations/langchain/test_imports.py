@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,10 @@ def test_the_public_names() -> None:
         "tenant",
     ]
     assert all(hasattr(langchain_trimtab, name) for name in langchain_trimtab.__all__)
+
+
+def test_its_types_are_public() -> None:
+    assert (Path(langchain_trimtab.__file__).parent / "py.typed").exists()
 
 
 def test_another_name_is_an_error_like_any_other() -> None:

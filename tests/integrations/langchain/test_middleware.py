@@ -8,13 +8,14 @@ import logging
 import re
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
 from langchain.agents import AgentState, create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRequest
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, StructuredOutputError, ToolStrategy
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import (
     AIMessage,
@@ -23,6 +24,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
@@ -33,7 +35,7 @@ from trimtab import Event, Ledger, Pipeline, recipes
 from trimtab.cache import ExactCache
 from trimtab.compress import Compress, Lossless
 from trimtab.errors import BudgetExceeded
-from trimtab.types import Message, Request, Response, RunnableTool, Tool, fold, tail
+from trimtab.types import Message, Part, Request, Response, RunnableTool, Tool, fold, tail
 
 QUESTION = {"messages": [HumanMessage("Which orders went to Austin?", id="q1")]}
 
@@ -521,6 +523,22 @@ def test_a_structured_answer_is_given_and_never_from_the_cache(
     assert model.calls == 2
 
 
+@pytest.mark.parametrize("recorder", ["alone", "with a callback"])
+async def test_an_answer_of_the_wrong_form_was_paid_for(
+    recorder: str, scripted: Any, agrees: Any
+) -> None:
+    model, pipeline = scripted(script=["no JSON"] * 2), Pipeline(cache=ExactCache())
+    middleware = TrimtabMiddleware(pipeline)
+    agent = create_agent(model, response_format=ProviderStrategy(Answer), middleware=[middleware])
+    callbacks = [] if recorder == "alone" else [UsageCallback(pipeline.ledger)]
+    with pytest.raises(StructuredOutputError):
+        agent.invoke(QUESTION, {"callbacks": callbacks})
+    with pytest.raises(StructuredOutputError):
+        await agent.ainvoke(QUESTION, {"callbacks": callbacks})
+    assert model.calls == 2 and agrees(pipeline.ledger, model)
+    assert pipeline.ledger.analytics().calls == 2
+
+
 def model_request(scripted: Any, **fields: Any) -> ModelRequest:
     given = {"model": scripted(), "messages": [HumanMessage("q")], **fields}
     return ModelRequest(**given)
@@ -533,6 +551,9 @@ def test_all_that_can_change_the_answer_is_part_of_the_request(
     ways: list[dict[str, Any]] = [
         {},
         {"model": scripted(model_name="gpt-4o")},
+        {"model": scripted().bind(temperature=1)},
+        {"model": scripted().bind(temperature=1).with_config(configurable={"name": "x"})},
+        {"model": scripted().with_fallbacks([scripted(model_name="gpt-4o")])},
         {"model_settings": {"temperature": 1}},
         {"tool_choice": "any"},
         {"response_format": ToolStrategy(Answer)},
@@ -546,6 +567,22 @@ def test_all_that_can_change_the_answer_is_part_of_the_request(
     keys = {Request("m", (), params=p).key for p in params}
     assert len(keys) == len(ways)
     assert Request("m", (), params=params_of(model_request(scripted))).key in keys
+
+
+def test_a_model_that_the_caller_chooses_at_run_time_never_gives_anothers_answer(
+    scripted: Any,
+) -> None:
+    model = scripted().configurable_fields(model_name=ConfigurableField(id="model"))
+    pipeline = Pipeline(cache=ExactCache())
+    agent = create_agent(
+        model, middleware=[TrimtabMiddleware(pipeline)], checkpointer=InMemorySaver()
+    )
+    names = ["gpt-4o", "gpt-4o-mini", "gpt-4o"]
+    for thread, name in enumerate(names):
+        config = {"configurable": {"model": name, "thread_id": str(thread)}}
+        answer = agent.invoke({"messages": [HumanMessage("q")]}, config)["messages"][-1]
+        assert answer.response_metadata["model_name"] == name
+    assert [event.hit for event in pipeline.ledger.events] == [False, False, True]
 
 
 def test_a_structured_output_without_a_title_has_the_same_key_each_time(scripted: Any) -> None:
@@ -617,6 +654,17 @@ def test_a_step_that_breaks_is_left_out(scripted: Any) -> None:
     assert ask(agent)[-1].content == "read 1 messages"
 
 
+async def test_a_pipeline_that_cannot_count_still_records(scripted: Any, agrees: Any) -> None:
+    def count(text: str) -> int:
+        raise RuntimeError
+
+    model, pipeline = scripted(), Pipeline(count=count)
+    agent = create_agent(model, middleware=[TrimtabMiddleware(pipeline)])
+    ask(agent)
+    await agent.ainvoke(QUESTION)
+    assert model.calls == 2 and agrees(pipeline.ledger, model)
+
+
 @pytest.mark.parametrize("what", ["recipe", "ledger", "cache"])
 async def test_what_breaks_of_ours_is_left_out_of_the_call(
     what: str, scripted: Any, caplog: pytest.LogCaptureFixture
@@ -643,6 +691,22 @@ async def test_what_breaks_of_ours_is_left_out_of_the_call(
             answer = await agent.ainvoke(QUESTION)
             assert answer["messages"][-1].content == "read 1 messages"
     assert len(caplog.records) == 1
+
+
+def test_a_plan_that_cannot_be_told_in_langchains_terms_is_not_sent_and_saves_nothing(
+    scripted: Any,
+) -> None:
+    @fold
+    def nonsense(request: Request) -> Request:
+        return replace(request, messages=(Message("user", (Part(data="[broken"),)),))
+
+    model, pipeline = scripted(), Pipeline([nonsense])
+    middleware = TrimtabMiddleware(pipeline)
+    answer = create_agent(model, middleware=[middleware]).invoke(QUESTION)
+    assert answer["messages"][-1].content == "read 1 messages"
+    assert model.sent[0] == QUESTION["messages"]
+    assert not answer.get("tokens_saved") and middleware.failures == 1
+    assert not pipeline.ledger.events[0].changes
 
 
 def test_an_answer_in_the_cache_that_cannot_be_rebuilt_is_no_hit(scripted: Any) -> None:
@@ -688,6 +752,59 @@ def test_threads_may_share_it(
     agent.batch(asked, {"callbacks": [UsageCallback(pipeline.ledger)], "max_concurrency": 8})
     assert model.calls == 40
     assert agrees(pipeline.ledger, model)
+
+
+def test_calls_of_tools_at_once_are_each_compressed_in_a_thread_of_many(
+    scripted: Any, tool_call: Any, orders_tool: Any, blocks_tool: Any, agrees: Any
+) -> None:
+    both = [
+        *tool_call("orders", city="x").tool_calls,
+        *tool_call("blocks", "c2", city="y").tool_calls,
+    ]
+    models = [scripted(script=[AIMessage("", tool_calls=both)]) for _ in range(4)]
+    pipeline, saver = recipes.lean("gpt-4o-mini"), InMemorySaver()
+    middleware = TrimtabMiddleware(pipeline)
+
+    def work(number: int) -> None:
+        agent = create_agent(
+            models[number], [orders_tool, blocks_tool], middleware=[middleware], checkpointer=saver
+        )
+        for text in ("Which orders?", "And now?"):
+            ask(agent, str(number), text)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert agrees(pipeline.ledger, *models)
+    assert not pipeline.failures and not middleware.failures
+    for model in models:
+        results = [m for m in model.sent[-1] if m.type == "tool"]
+        assert [m.tool_call_id for m in results] == ["call_1", "c2"]
+        assert results[1].artifact == {"raw": "artifact"}
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+async def test_a_task_that_is_cancelled_is_recorded_once_as_such(way: str, scripted: Any) -> None:
+    class Slow(scripted):  # type: ignore[misc, valid-type]
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+            begun.set()
+            await asyncio.Event().wait()
+
+    begun, pipeline = asyncio.Event(), Pipeline()
+    agent = create_agent(Slow(), middleware=[TrimtabMiddleware(pipeline)])
+
+    async def run() -> None:
+        if way == "ainvoke":
+            await agent.ainvoke(QUESTION)
+        else:
+            _ = [chunk async for chunk in agent.astream(QUESTION)]
+
+    task = asyncio.create_task(run())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (event,) = pipeline.ledger.events
+    assert "Cancelled" in event.error
 
 
 async def test_a_stream_of_an_agent_that_nobody_reads_to_its_end_is_recorded_once(

@@ -93,6 +93,21 @@ async def test_calls_without_an_id_are_counted_once_too(listen: Any) -> None:
     assert [event.usage for event in ledger.events] == [Usage(7, 3)] * 8
 
 
+async def test_answers_of_a_server_that_gives_all_the_same_id_are_calls_of_their_own(
+    listen: Any, scripted: Make
+) -> None:
+    class Same(type(scripted())):  # type: ignore[misc]
+        def _raw(self) -> dict[str, Any]:
+            return {**super()._raw(), "id": "chatcmpl-1"}
+
+    watched, wrapped = Ledger(), Ledger()
+    llm = TrimtabLLM(Same(), Pipeline(ledger=wrapped))
+    with listen(UsageHandler(watched)), listen(UsageHandler(watched)):
+        await all_ways(llm)
+    for ledger in (watched, wrapped):
+        assert [event.usage for event in ledger.events] == llm.inner.spent
+
+
 async def test_a_wrapper_with_another_ledger_hides_nothing(scripted: Make, listen: Any) -> None:
     llm = TrimtabLLM(scripted(), Pipeline(ledger=Ledger()))
     with listen(UsageHandler(Ledger())) as handler:

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from llama_index_trimtab import TrimtabLLM
 from llama_index_trimtab.rounds import ROUNDS
-from trimtab import Pipeline
+from trimtab import Ledger, Pipeline
 from trimtab.cache import ExactCache
 from trimtab.errors import BudgetExceeded
 from trimtab.recipes import balanced, lean
@@ -453,6 +453,18 @@ def test_json_restores_all_but_the_llm_and_the_pipeline(scripted: Make, wrap: Ma
     assert again.pipeline is llm.pipeline
     with pytest.raises(TypeError, match="pass inner="):
         TrimtabLLM.from_json(text)
+
+
+def test_one_around_another_needs_a_ledger_of_its_own(scripted: Make) -> None:
+    ledger = Ledger()
+    within = TrimtabLLM(scripted(), Pipeline(ledger=ledger))
+    with pytest.raises(ValueError, match="count each call twice"):
+        TrimtabLLM(within, Pipeline(ledger=ledger))
+    around = TrimtabLLM(within, Pipeline())
+    around.chat(HELLO)
+    spent = within.inner.spent
+    assert [event.usage for event in ledger.events] == spent
+    assert [event.usage for event in around.pipeline.ledger.events] == spent
 
 
 def test_the_default_pipeline_is_the_balanced_recipe(scripted: Make) -> None:
