@@ -246,7 +246,7 @@ def replay(
     for conversation in conversations:
         asked = model or conversation.model
         if not asked:
-            raise TraceError(f"conversation {conversation.id} names no model; say which to ask")
+            raise TraceError(f"conversation {conversation.id} names no model; name one (--model)")
         if asked not in made:
             made[asked] = recipe(asked)
         calls = _Calls(conversation.id, asked)

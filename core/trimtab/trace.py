@@ -165,6 +165,8 @@ def _message(raw: object, index: int, before: Sequence[Message]) -> Message:
         raise TraceError(f"unknown role {role!r}; expected one of {', '.join(ROLES)}")
     if raw.get("content") is None and role != "assistant":
         raise TraceError(f"a message of role {role} needs content")
+    if not isinstance(raw.get("name"), str | None):
+        raise TraceError(f'expected a string under "name", got {_kind(raw["name"])}')
     return Message(
         role="tool" if role == "function" else role,
         content=_content(raw),
@@ -235,12 +237,11 @@ def _tool(raw: object, index: int = 0) -> Tool:
         raise TraceError(f"tool {index}: expected an object, got {_kind(raw)}")
     told = raw.get("function", raw)
     if isinstance(told, dict) and isinstance(told.get("name"), str) and told["name"]:
-        return Tool(
-            told["name"],
-            str(told.get("description") or ""),
-            told.get("parameters") or {},
-            source=raw,
-        )
+        parameters = told.get("parameters") or {}
+        if not isinstance(parameters, dict):
+            kind = _kind(parameters)
+            raise TraceError(f'tool {index}: expected an object under "parameters", got {kind}')
+        return Tool(told["name"], str(told.get("description") or ""), parameters, source=raw)
     # What a provider runs itself, such as {"type": "web_search"}, has a type and no name.
     if told is raw and isinstance(raw.get("type"), str) and raw["type"] != "function":
         return Tool(raw["type"], pinned=True, source=raw)

@@ -40,5 +40,8 @@ def names_in(text: str) -> dict[str, list[str]]:
 def listed(names: dict[str, list[str]], known: Sequence[str] = ()) -> str:
     """Write names out, but for those that `known` texts say anyway."""
     said = "\n".join(known)
-    fresh = {key: [v for v in values if v not in said] for key, values in names.items()}
+    fresh = {
+        key: [v for v in values if not re.search(rf"(?<![\w-]){re.escape(v)}(?![\w-])", said)]
+        for key, values in names.items()
+    }
     return "; ".join(f"{key}: {' '.join(values)}" for key, values in fresh.items() if values)

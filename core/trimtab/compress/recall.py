@@ -135,8 +135,16 @@ class Originals:
                 if len(self._handles) > self.remember:
                     self._handles.popitem(last=False)
         elif handle is not None:
-            self._refresh(handle, text)
+            self.refresh(handle, text)
         return handle
+
+    def refresh(self, handle: str, text: str) -> None:
+        """Put back what the store has forgotten while the conversation still goes on."""
+        try:
+            if self.store.get(handle) is None:
+                self.store[handle] = text
+        except Exception:
+            return
 
     def get(self, handle: str) -> str | None:
         """Return the text, or None if it is gone."""
@@ -171,14 +179,6 @@ class Originals:
             return None
         return None
 
-    def _refresh(self, handle: str, text: str) -> None:
-        """Put back what the store has forgotten while the conversation still goes on."""
-        try:
-            if self.store.get(handle) is None:
-                self.store[handle] = text
-        except Exception:
-            return
-
 
 def offered(tools: Sequence[Tool]) -> bool:
     """Tell whether the recall tool is there, and not another that happens to have its name."""
@@ -195,7 +195,7 @@ def _address(text: str) -> str:
 def _range(lines: Lines, wanted: str) -> str:
     """Return the lines that "12-49", "12-", "7" or "3-5,9" name."""
     total = len(lines.lines)
-    spans = re.findall(r"(\d+)(?:\s*(-|:|to|\.\.)\s*(\d+)?)?", wanted)
+    spans = re.findall(r"(\d{1,9})(?:\s*(-|:|to|\.\.)\s*(\d{1,9})?)?", wanted)
     if not spans:
         return f'The lines must be like "12-49", not {wanted!r}; the text has {total}.'
     edges = [(int(a), int(b) if b else total if sign else int(a)) for a, sign, b in spans]

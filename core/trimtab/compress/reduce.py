@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 
@@ -15,6 +15,7 @@ from trimtab.compress.lossless import Lossless, restore
 from trimtab.compress.names import listed, names_in
 from trimtab.compress.recall import NAME, Originals, offered
 from trimtab.errors import NotOurs
+from trimtab.folding import Transcripts
 from trimtab.tokens import counter_for
 from trimtab.types import Compressor, Counter, Message, Request, RunnableTool, ToolCall, fold
 
@@ -53,8 +54,10 @@ class Reduce:
     """Shortens what is kept of JSON."""
     count: Counter | None = None
     """o200k_base tokens if it is not given."""
+    _transcripts: Transcripts[Reading] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_transcripts", Transcripts(Reading))
         if not LEAST <= self.keep <= self.over:
             raise ValueError(f"need {LEAST} <= keep <= over, got {self.keep} and {self.over}")
 
@@ -67,16 +70,21 @@ class Reduce:
         """Cut each tool result that is too long."""
         if not offered(request.tools):
             return request
-        messages = tuple(self._cut(m, asked) for m, asked in _asked(request.messages))
-        changed = any(a is not b for a, b in zip(messages, request.messages, strict=True))
-        return replace(request, messages=messages) if changed else request
+        return self._transcripts.map(request, self._make)
 
-    def _cut(self, message: Message, asked: str | None) -> Message:
+    def _make(self, reading: Reading, request: Request, place: int) -> Message:
+        message = request.messages[place]
+        for handle, original in reading.originals.items():  # a store forgets what is not used
+            self.originals.refresh(handle, original)
+        asked = reading.asked(message)
         if asked is None or message.pinned:
             return message
-        return message.with_texts(lambda text: self._shortest(text, message.encoded, asked))
+        originals = reading.originals
+        return message.with_texts(
+            lambda text: self._shortest(text, message.encoded, asked, originals)
+        )
 
-    def _shortest(self, text: str, encoded: bool, asked: str) -> str:
+    def _shortest(self, text: str, encoded: bool, asked: str, originals: dict[str, str]) -> str:
         count = self.count or counter_for("gpt-4o")
         if count(text) <= self.over:
             return text
@@ -84,8 +92,30 @@ class Reduce:
         handle = self.originals.keep(original)
         if handle is None:
             return text
+        originals[handle] = original
         limits = Limits(self.keep, self.over, count, self.encode)
         return reduced(text, original, asked, handle, limits)
+
+
+@dataclass
+class Reading:
+    """What a transcript holds up to a message."""
+
+    question: str = ""
+    calls: dict[str, ToolCall] = field(default_factory=dict)
+    originals: dict[str, str] = field(default_factory=dict)
+    """What was cut, whole, by its handle."""
+
+    def asked(self, message: Message) -> str | None:
+        """Read on. Return what a message answers, or None where it is not for us to cut."""
+        self.calls |= {call.id: call for call in message.tool_calls}
+        if message.role == "user":
+            self.question = message.text
+        if message.role != "tool":
+            return None
+        call = self.calls.get(message.tool_call_id or "")
+        name = call.name if call else message.name
+        return None if name == NAME else f"{self.question}\n{call.arguments if call else ''}"
 
 
 @dataclass(frozen=True)
@@ -118,15 +148,17 @@ def reduced(text: str, original: str, asked: str, handle: str, limits: Limits) -
 
 
 def _with_names(draft: str, gone: str, size: int, limits: Limits) -> str:
-    """Say what the records that are left out are called, where there is room for that.
+    """Say what the records that are left out are called, by as many keys as there is room for.
 
     The next thing that is done with a list is most often to look up one of its records.
     """
-    names = listed(names_in(gone), [draft])
-    if not names or limits.count(names) > limits.over:
-        return draft
-    named = f"{draft}\n[left out: {names}]"
-    return named if limits.count(named) < size else draft
+    found = names_in(gone)
+    while names := listed(found, [draft]):
+        named = f"{draft}\n[left out: {names}]"
+        if limits.count(names) <= limits.over and limits.count(named) < size:
+            return named
+        found.pop(max(found, key=lambda key: len(" ".join(found[key]))))
+    return draft
 
 
 def _drafts(
@@ -185,23 +217,7 @@ class Pieces:
         return self.lines.root is None
 
 
-def _asked(messages: Sequence[Message]) -> Iterator[tuple[Message, str | None]]:
-    """Pair each message with what it answers; None where it is not for us to cut."""
-    question = ""
-    calls: dict[str, ToolCall] = {}
-    for message in messages:
-        calls |= {call.id: call for call in message.tool_calls}
-        if message.role == "user":
-            question = message.text
-        if message.role != "tool":
-            yield message, None
-            continue
-        call = calls.get(message.tool_call_id or "")
-        name = call.name if call else message.name
-        yield message, None if name == NAME else f"{question}\n{call.arguments if call else ''}"
-
-
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _original(text: str) -> str:
     """Undo the encoding; what was rewritten in another way stands for itself."""
     try:
@@ -246,6 +262,7 @@ def _ranking(pieces: Pieces, asked: str, room: float) -> Ranking:
     extremes = salience.extremes(texts, asked)
     traces = salience.tracebacks(texts) if pieces.plain else []
     return [
+        (0.9, reports[:1]),
         (0.25, [0, last]),
         (0.5, reports),
         (0.6, [*traces, *_around(reports, pieces)]),

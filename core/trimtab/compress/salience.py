@@ -42,6 +42,10 @@ EXTREME = re.compile(
     r"(?i)\b(?:larg|bigg|small|cheap|high|low|long|short|old|new|lat|earli|fast|slow|great|few)e?st\b"
     r"|\b(?:most|least|max(?:imum)?|min(?:imum)?|top|first|last)\b"
 )
+STAMPED = re.compile(
+    r"\W?(?:\d{4}-\d\d-\d\d[T ]|\d\d:\d\d:\d\d|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:)"
+)
+"""How a line of a log starts, which needs no other line to be understood."""
 HEADING = re.compile(r"@@ |diff |--- |\+\+\+ |commit |#{1,6} |\[[\w .-]+\]$|={3,}|-{3,}")
 STOP = frozenset(
     re.findall(
@@ -156,6 +160,10 @@ def owners(lines: Sequence[str]) -> list[tuple[int, ...]]:
     for i, line in enumerate(lines):
         if not line.strip():
             first = i + 1
+            found.append(())
+            continue
+        if STAMPED.match(line):
+            first, stack = i, [(0, i)]
             found.append(())
             continue
         if HEADING.match(line):

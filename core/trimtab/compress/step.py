@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+from trimtab.compress.recall import Recent
 from trimtab.folding import Transcripts, is_observation, query_before
-from trimtab.types import Compressor, Message, Request, fold
+from trimtab.types import Compressor, Message, Request, digest, fold
 
 log = logging.getLogger("trimtab")
-REMEMBERED = 4096
-"""How many texts a step remembers what it made of."""
+REMEMBERED = 20_000_000
+"""Characters of all texts together that a step remembers what it made of."""
 OWN_TOOLS = frozenset({"recall"})
 """Tools whose results are sent as they are: the model asked for the original."""
 
@@ -33,7 +34,7 @@ class Compress:
     _transcripts: Transcripts[None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_run", lru_cache(REMEMBERED)(_careful(self.compressor)))
+        object.__setattr__(self, "_run", _careful(self.compressor))
         object.__setattr__(self, "_transcripts", Transcripts(lambda: None))
 
     @property
@@ -68,11 +69,18 @@ def is_own_result(message: Message, before: Collection[Message]) -> bool:
 
 
 def _careful(compressor: Compressor) -> Compressor:
+    made = Recent(REMEMBERED, age=math.inf)
+
     def run(text: str, query: str) -> str:
+        key = digest([text, query])
+        if (known := made.get(key)) is not None:
+            return known
         try:
-            return compressor(text, query)
+            short = compressor(text, query)
         except Exception as error:
             log.warning("%r failed on a text, which is sent as it is: %r", compressor, error)
-            return text
+            short = text
+        made[key] = short
+        return short
 
     return run

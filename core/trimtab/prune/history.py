@@ -106,7 +106,10 @@ class History:
             return read
         lines = _within(_lines(messages, read.start, cut, count), self.digest, count)
         drafted = replace(read, cut=cut, digest=_digest(HEADING, lines))
-        before, left = (self._size(request, messages, r, count) for r in (read, drafted))
+        # Under another name, lest the next step forget how far it has read what is really sent.
+        draft = replace(request, session="a cut that may not be made")
+        before = self._size(request, messages, read, count)
+        left = self._size(draft, messages, drafted, count)
         if not self._pays(before, before - left):
             return read
         handle = self.keep("\n\n".join(_whole(m) for m in messages[read.start : cut]))

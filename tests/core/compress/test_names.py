@@ -28,6 +28,10 @@ def test_what_is_known_anyway_is_not_listed_again() -> None:
     assert listed({"id": ["A-1"]}, ["A-1"]) == ""
 
 
+def test_a_name_within_a_longer_one_is_not_known() -> None:
+    assert listed({"id": ["KB-1", "KB-2"]}, ["json:{id=KB-11 other=XKB-2}"]) == "id: KB-1 KB-2"
+
+
 def test_every_record_of_a_cut_list_can_still_be_looked_up() -> None:
     originals = Originals()
     wish = ToolCall("1", "list_orders", "{}")
@@ -45,3 +49,24 @@ def test_every_record_of_a_cut_list_can_still_be_looked_up() -> None:
 
     assert "left out" in text
     assert all(row["order_id"] in text for row in ROWS)
+
+
+def test_where_there_is_no_room_for_all_names_those_of_one_kind_are_listed() -> None:
+    originals = Originals()
+    rows = [
+        {"order_id": f"#W{i * 7919 % 9999 + 10000}", "item_id": f"{i * 104729}{10**14 + i * 7}"}
+        for i in range(1, 31)
+    ]
+    request = Request(
+        "gpt-4o",
+        (
+            Message("user", "What did I order?"),
+            Message("assistant", "", tool_calls=(ToolCall("1", "list_orders", "{}"),)),
+            Message("tool", json.dumps(rows), tool_call_id="1"),
+        ),
+        (originals.tool.tool,),
+    )
+
+    text = Reduce(originals, over=250, keep=150)(request).messages[-1].text
+
+    assert all(row["order_id"] in text for row in rows)

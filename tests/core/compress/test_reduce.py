@@ -215,6 +215,54 @@ def test_old_messages_stay_as_they_were_sent() -> None:
         sent = now
 
 
+def test_an_original_that_the_store_forgot_is_put_back_while_the_conversation_goes_on() -> None:
+    store: dict[str, str] = {}
+    step = Reduce(Originals(store), over=300, keep=200)
+    asked = request(LOG)
+    step(asked)
+    assert list(store.values()) == [LOG]
+    store.clear()
+    step(replace(asked, messages=(*asked.messages, Message("assistant", "It went well."))))
+    assert list(store.values()) == [LOG]
+
+
+def test_however_many_conversations_go_on_what_was_cut_is_not_cut_again() -> None:
+    encoded: list[str] = []
+
+    def encode(text: str, query: str) -> str:
+        encoded.append(text)
+        return text
+
+    step = Reduce(over=60, keep=50, encode=encode)
+    wish = ToolCall("c", "fetch", "{}")
+    asked = [
+        Request(
+            "gpt-4o",
+            tuple(
+                message
+                for turn in range(20)
+                for message in (
+                    Message("user", "And?"),
+                    Message("assistant", "", (wish,)),
+                    Message(
+                        "tool", json.dumps([{"id": f"{i}-{turn}"}, *ROWS[:9]]), tool_call_id="c"
+                    ),
+                )
+            ),
+            (TOOL,),
+            session=str(i),
+        )
+        for i in range(50)
+    ]
+    for one in asked:
+        step(one)
+    assert encoded
+    encoded.clear()
+    for one in asked:
+        step(replace(one, messages=(*one.messages, Message("assistant", "Done."))))
+    assert not encoded
+
+
 def test_a_store_that_fails_once_leaves_the_message_as_it_was_sent() -> None:
     class Full(dict[str, str]):
         def __setitem__(self, key: str, text: str) -> None:
@@ -251,6 +299,18 @@ def test_a_traceback_stays_whole() -> None:
 )
 def test_an_error_stays(line: str) -> None:
     assert line in cut(f"{LOG}{line}\n{LOG}")
+
+
+def test_an_error_in_a_log_stays_where_there_is_room_for_little_else() -> None:
+    lines = [
+        f"2026-03-02 05:{i // 60:02}:{i % 60:02}.311 INFO [worker-{i % 8}] GET /api/items/{i} 200"
+        for i in range(400)
+    ]
+    lines[311] = (
+        "2026-03-02 05:05:11.311 ERROR [worker-3] disk /dev/sdb1 is read-only: remount required"
+    )
+    step = Reduce(over=250, keep=100)
+    assert lines[311] in cut("\n".join(lines), "The server is down.", step)
 
 
 def test_a_record_that_failed_stays() -> None:
