@@ -42,7 +42,9 @@ def __getattr__(name: str) -> Any:
             return getattr(import_module(f"trimtab.{home}"), name)
     try:
         return import_module(f"trimtab.{name}")  # a module, as in `trimtab.recipes.balanced`
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != f"trimtab.{name}":
+            raise  # the module is there, and what it needs is not
         raise AttributeError(f"module 'trimtab' has no attribute {name!r}") from None
 
 

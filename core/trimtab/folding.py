@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from trimtab.types import Message, Request
 
 State = TypeVar("State")
-CONVERSATIONS = 64
+CONVERSATIONS = 256
 """How many conversations a step remembers."""
 
 

@@ -131,6 +131,8 @@ class Pipeline:
         if (get := getattr(self.cache, "aget", None)) is not None:
             try:
                 hit = await get(asked)
+            except BudgetExceeded:
+                raise
             except Exception as error:
                 self._failed("cache", error)
         elif self.cache:
@@ -138,30 +140,34 @@ class Pipeline:
         return self._decide(asked, hit)
 
     def finish(self, plan: Plan, response: Response) -> Response:
-        """Record what the answer cost, and remember it."""
-        self._record(plan, response)
+        """Remember the answer, and record what it cost.
+
+        It is paid for, so it is remembered even if the ledger finds that a budget is spent.
+        """
         if self.cache and _keeps(plan, response):
             self._guard("cache", lambda: self.cache.put(plan.asked, response))
+        self._record(plan, response)
         return response
 
     async def afinish(self, plan: Plan, response: Response) -> Response:
-        """Record and remember, without blocking the event loop on the cache."""
+        """Remember and record, without blocking the event loop on the cache."""
         put = getattr(self.cache, "aput", None)
         if put is None:
             return self.finish(plan, response)
-        self._record(plan, response)
-        if _keeps(plan, response):
-            try:
+        try:
+            if _keeps(plan, response):
                 await put(plan.asked, response)
-            except Exception as error:
-                self._failed("cache", error)
+        except Exception as error:
+            self._failed("cache", error)
+        finally:
+            self._record(plan, response)
         return response
 
     def abandon(self, plan: Plan, error: BaseException) -> None:
         """Record a call that failed, or a stream that nobody read to its end."""
-        self._record(plan, Response(Message("assistant", "")), repr(error))
         if (release := getattr(self.cache, "release", None)) is not None:
             self._guard("cache", lambda: release(plan.asked))
+        self._record(plan, Response(Message("assistant", "")), repr(error))
 
     def run(self, request: Request, call: Call) -> Response:
         """Answer a request, calling the model only if the cache cannot."""

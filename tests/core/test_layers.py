@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import trimtab
 
 ROOT = Path(trimtab.__file__).parent
@@ -81,3 +83,10 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     code = f"import sys, trimtab; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_modules_are_found_as_attributes_and_others_are_not() -> None:
+    assert trimtab.recipes.balanced is not None
+    assert "Pipeline" in dir(trimtab)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        trimtab.nothing  # noqa: B018

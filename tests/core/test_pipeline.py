@@ -154,6 +154,36 @@ def test_a_spent_budget_stops_the_call() -> None:
         Pipeline([poor]).run(ask("hi"), answer)
 
 
+def test_what_the_last_of_a_budget_paid_for_is_remembered() -> None:
+    class Poor(Ledger):
+        def record(self, event) -> None:
+            raise BudgetExceeded("spent $2 of $2")
+
+    pipeline = Pipeline(cache=Remembers(), ledger=Poor())
+
+    with pytest.raises(BudgetExceeded):
+        pipeline.run(ask("hi"), answer)
+    assert pipeline.plan(ask("hi")).hit == answer(ask("hi"))
+
+
+def test_a_failed_call_gives_back_its_lease_though_a_budget_is_spent() -> None:
+    class Leases(Remembers):
+        free = False
+
+        def release(self, request: Request) -> None:
+            self.free = True
+
+    class Poor(Ledger):
+        def record(self, event) -> None:
+            raise BudgetExceeded("spent $2 of $2")
+
+    pipeline = Pipeline(cache=Leases(), ledger=Poor())
+
+    with pytest.raises(BudgetExceeded):
+        pipeline.abandon(pipeline.plan(ask("hi")), TimeoutError())
+    assert pipeline.cache.free
+
+
 def test_a_step_that_edits_a_pinned_message_is_left_out() -> None:
     request = Request("gpt-4o", (Message("system", "be kind", pinned=True), Message("user", "hi")))
     pipeline = Pipeline([shout])
@@ -268,3 +298,15 @@ def test_the_tools_of_steps_are_offered_only_beside_others() -> None:
 def test_pipelines_with_the_same_settings_have_the_same_fingerprint() -> None:
     assert Pipeline([shout]).fingerprint == Pipeline([shout]).fingerprint
     assert Pipeline([shout]).fingerprint != Pipeline([drop_first]).fingerprint
+
+
+def test_a_budget_spent_in_an_async_cache_stops_the_call() -> None:
+    class Poor(Remembers):
+        async def aget(self, request: Request) -> Response | None:
+            raise BudgetExceeded("spent $2 of $2")
+
+    async def later(request: Request) -> Response:
+        return answer(request)
+
+    with pytest.raises(BudgetExceeded):
+        asyncio.run(Pipeline(cache=Poor()).arun(ask("hi"), later))
