@@ -68,7 +68,7 @@ def conversation() -> tuple[tuple[Message, ...], tuple[Tool, ...]]:
     messages = [Message("system", "Help with orders. " * 200), Message("user", "Where are they?")]
     for i in range(99):
         wish = ToolCall(f"c{i}", "look_up", json.dumps({"order": f"W{i}"}))
-        rows = [{"id": f"W{dice.randrange(10**6)}", "state": "paid", "sum": k} for k in range(22)]
+        rows = [{"id": f"W{dice.randrange(10**6)}", "state": "paid", "sum": k} for k in range(27)]
         messages += [
             Message("assistant", f"I look up W{i}.", tool_calls=(wish,)),
             Message("tool", json.dumps(rows), tool_call_id=wish.id),

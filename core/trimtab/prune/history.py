@@ -106,6 +106,8 @@ class History:
             return read
         lines = _within(_lines(messages, read.start, cut, count), self.digest, count)
         drafted = replace(read, cut=cut, digest=_digest(HEADING, lines))
+        if not self._pays(after, after - newest - count_message(_digest(HEADING, lines), count)):
+            return read
         # Under another name, lest the next step forget how far it has read what is really sent.
         draft = replace(request, session="a cut that may not be made")
         before = self._size(request, messages, read, count)
