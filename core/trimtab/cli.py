@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from trimtab import cli_cache
 from trimtab.errors import TraceError, TrimtabError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ MODEL = "gpt-4o"
 SHOWN = 60
 """How many tokens of a text are shown."""
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.add_typer(cli_cache.app, name="cache")
 
 
 class Recipe(str, Enum):

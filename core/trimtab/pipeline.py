@@ -7,10 +7,11 @@ import re
 import threading
 import time
 import uuid
+import weakref
 from collections import Counter as Tally
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -38,8 +39,6 @@ from trimtab.types import (
 log = logging.getLogger("trimtab")
 SESSIONS = 64
 """How many conversations a pipeline remembers the last request of, to see where history is cut."""
-CUT_SHORT = frozenset({"length", "max_tokens", "content_filter", "refusal", "incomplete", "safety"})
-"""Finish reasons of answers that are not worth remembering."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,26 @@ class Cut:
     """What the cut is expected to win over the session, in uncached input tokens."""
 
 
+class Turn:
+    """The duty to tell a cache what became of a question that others may wait for.
+
+    Where the plan is forgotten, as after a look at what would be sent, the cache hears that too.
+    """
+
+    def __init__(self, cache: Cache, asked: Request) -> None:
+        forsake: Callable[[Request], None] = getattr(cache, "forsake", _nothing)
+        self._forget = weakref.finalize(self, forsake, asked)
+        self._forget.atexit = False
+
+    def over(self) -> bool:
+        """End it. False where it was over before."""
+        return self._forget.detach() is not None
+
+    def forsake(self) -> None:
+        """End it without taking a lock."""
+        self._forget()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to do about a request: send `request`, unless `hit` already answers it."""
@@ -70,6 +89,8 @@ class Plan:
     id: str = ""
     started: float = 0.0
     """Seconds, by `time.monotonic`."""
+    turn: Turn | None = field(default=None, compare=False, repr=False)
+    """Set where the cache had no answer."""
 
     @property
     def tokens_saved(self) -> int:
@@ -122,22 +143,21 @@ class Pipeline:
     def plan(self, request: Request) -> Plan:
         """Decide what to send. Does no I/O beyond the cache."""
         asked = self._ask(request)
-        hit = self._guard("cache", lambda: self.cache.get(asked)) if self.cache else None
-        return self._decide(asked, hit)
+        found = self._guard("cache", lambda: (self.cache.get(asked),)) if self.cache else None
+        return self._decide(asked, found)
 
     async def aplan(self, request: Request) -> Plan:
         """Decide what to send, and wait for the cache without blocking the event loop."""
-        asked, hit = self._ask(request), None
-        if (get := getattr(self.cache, "aget", None)) is not None:
-            try:
-                hit = await get(asked)
-            except BudgetExceeded:
-                raise
-            except Exception as error:
-                self._failed("cache", error)
-        elif self.cache:
-            hit = self._guard("cache", lambda: self.cache.get(asked))
-        return self._decide(asked, hit)
+        if (get := getattr(self.cache, "aget", None)) is None:
+            return self.plan(request)
+        asked, found = self._ask(request), None
+        try:
+            found = (await get(asked),)
+        except BudgetExceeded:
+            raise
+        except Exception as error:
+            self._failed("cache", error)
+        return self._decide(asked, found)
 
     def finish(self, plan: Plan, response: Response) -> Response:
         """Remember the answer, and record what it cost.
@@ -146,27 +166,33 @@ class Pipeline:
         """
         if self.cache and _keeps(plan, response):
             self._guard("cache", lambda: self.cache.put(plan.asked, response))
+            _over(plan)
+        else:
+            self._release(plan, retry=False)
         self._record(plan, response)
         return response
 
     async def afinish(self, plan: Plan, response: Response) -> Response:
         """Remember and record, without blocking the event loop on the cache."""
         put = getattr(self.cache, "aput", None)
-        if put is None:
+        if put is None or not _keeps(plan, response):
             return self.finish(plan, response)
         try:
-            if _keeps(plan, response):
-                await put(plan.asked, response)
+            await put(plan.asked, response)
         except Exception as error:
             self._failed("cache", error)
         finally:
+            _over(plan)
             self._record(plan, response)
         return response
 
     def abandon(self, plan: Plan, error: BaseException) -> None:
         """Record a call that failed, or a stream that nobody read to its end."""
-        if (release := getattr(self.cache, "release", None)) is not None:
-            self._guard("cache", lambda: release(plan.asked))
+        if plan.turn and isinstance(error, GeneratorExit) and hasattr(self.cache, "forsake"):
+            # A generator may be collected in a thread that is just within the cache's lock.
+            self._guard("cache", plan.turn.forsake)
+        else:
+            self._release(plan, retry=True)
         self._record(plan, Response(Message("assistant", "")), repr(error))
 
     def run(self, request: Request, call: Call) -> Response:
@@ -192,11 +218,24 @@ class Pipeline:
     def _ask(self, request: Request) -> Request:
         return replace(request, fingerprint=self.fingerprint)
 
-    def _decide(self, asked: Request, hit: Response | None) -> Plan:
-        plan = Plan(asked, asked, hit, id=uuid.uuid4().hex, started=time.monotonic())
+    def _decide(self, asked: Request, found: tuple[Response | None] | None) -> Plan:
+        """Plan what follows from the cache's word, which is None where it failed."""
+        hit = found[0] if found else None
+        turn = Turn(self.cache, asked) if self.cache and found and hit is None else None
+        plan = Plan(asked, asked, hit, id=uuid.uuid4().hex, started=time.monotonic(), turn=turn)
         if hit is not None:
             return plan
-        return self._guard("plan", lambda: self._stepped(plan)) or plan
+        try:
+            return self._guard("plan", lambda: self._stepped(plan)) or plan
+        except BaseException:
+            self._release(plan, retry=True)
+            raise
+
+    def _release(self, plan: Plan, *, retry: bool) -> None:
+        """Tell a cache that there is nothing to remember, if it counts on hearing that."""
+        release = getattr(self.cache, "release", None)
+        if _over(plan) and release is not None:
+            self._guard("cache", lambda: release(plan.asked, retry=retry))
 
     def _stepped(self, plan: Plan) -> Plan:
         """Run the steps, and measure them."""
@@ -270,10 +309,17 @@ def name_of(step: Step) -> str:
     return str(named or type(step).__name__)
 
 
+def _over(plan: Plan) -> bool:
+    return plan.turn is not None and plan.turn.over()
+
+
+def _nothing(request: Request) -> None:
+    pass
+
+
 def _keeps(plan: Plan, response: Response) -> bool:
     """Tell whether an answer is a new one that is worth remembering."""
-    whole = (response.finish_reason or "").lower() not in CUT_SHORT
-    return whole and response.cacheable and plan.hit is None
+    return response.keepable and plan.hit is None
 
 
 class _Sent:

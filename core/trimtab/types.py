@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+    """One text as a point on the unit sphere, shape (d,)."""
+    Vectors = NDArray[np.float32]
+    """Texts as points on the unit sphere, shape (n, d)."""
+
+CUT_SHORT = frozenset(
+    (
+        "length max_tokens max_output_tokens model_length model_context_window_exceeded incomplete"
+        " content_filter content_filtered refusal safety image_safety recitation language blocklist"
+        " prohibited_content spii guardrail_intervened error error_toxic error_limit failed"
+        " malformed_function_call insufficient_system_resource cancelled user_cancel pause_turn"
+    ).split()
+)
+"""Finish reasons, by whatever provider, of answers that are not worth remembering."""
+LONG = 1000
+"""Characters from which on a message stands in a key by its digest, which is taken once."""
 
 
 @dataclass(frozen=True)
@@ -126,22 +148,24 @@ class Request:
         if self.session:
             return digest([self.tenant, self.session])
         end = next((i for i, m in enumerate(self.messages) if m.role == "user"), -1)
-        return digest([self.tenant, [_said(m, {}) for m in self.messages[: end + 1]]])
+        return digest([self.tenant, [_said(m) for m in self.messages[: end + 1]]])
 
     @cached_property
     def key(self) -> str:
         """A digest of all that can change the answer, and of nothing else.
 
-        Ids, white space around a text and the order of dictionary keys make no difference.
+        Ids, white space around a text and at the ends of its lines, the kind of line ends and the
+        order of dictionary keys make no difference. What tools return, and a part with data, is
+        taken to the letter but for the white space around a text.
         """
-        ids: dict[str, int] = {}
         return digest(
             [
                 self.model,
                 self.tenant,
                 self.fingerprint,
-                [_said(m, ids) for m in self.messages],
-                [[t.name, t.description, t.parameters] for t in self.tools],
+                [_said(message) for message in self.messages],
+                _links(self.messages),
+                [_offered(tool) for tool in self.tools],
                 dict(self.params),
             ]
         )
@@ -160,6 +184,17 @@ class Response:
     id: str | None = None
     cacheable: bool = True
     """False where the answer could not be rebuilt from its message alone."""
+    cached: str = field(default="", compare=False)
+    """`semantic` where a cache answered a question that was asked in other words."""
+
+    @property
+    def keepable(self) -> bool:
+        """Whether it is worth remembering: whole, not refused, and not empty."""
+        if not self.cacheable or (self.finish_reason or "").lower() in CUT_SHORT:
+            return False
+        content = self.message.content
+        told = isinstance(content, tuple) and any(part.data for part in content)
+        return bool(told or self.message.tool_calls or self.message.text.strip())
 
 
 @dataclass(frozen=True)
@@ -182,6 +217,8 @@ AsyncCall = Callable[[Request], Awaitable[Response]]
 Price = Callable[[str, Usage], "Decimal | None"]
 """(model, usage) -> dollars, or None where the model has no known price."""
 Summarize = Callable[[Sequence[Message]], str]
+Embed = Callable[[Sequence[str]], "Vectors"]
+"""texts -> one vector a text, of unit length."""
 
 
 class Cache(Protocol):
@@ -215,15 +252,17 @@ def tail(step: StepT) -> StepT:
 
 def canonical_json(value: Any) -> str:
     """Write JSON that is the same for equal values: sorted keys, no white space."""
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
-    )
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:
     """Hash a value of JSON's types. Mappings count as objects, whatever else by its `repr`."""
+    return _hash(canonical_json(value))
+
+
+def _hash(text: str) -> str:
     # Texts cut in the middle of an emoji hold half of a pair, which UTF-8 alone refuses.
-    data = canonical_json(value).encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -231,28 +270,93 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
+# Made once, because making it takes longer than writing a short question.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
+)
+
+
 def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _said(message: Message, ids: dict[str, int]) -> list[Any]:
-    """What a message says, with tool call ids numbered in the order of their appearance."""
+def _said(message: Message) -> str:
+    """Write what a message says, without ids: equal texts for equal messages, and no others.
 
-    def number(key: str) -> int:
-        return ids.setdefault(key, len(ids))
-
-    parts = message.content
-    return [
-        message.role,
-        message.name,
-        parts.strip() if isinstance(parts, str) else [[p.text, p.data] for p in parts],
-        [[number(c.id), c.name, _arguments(c.arguments)] for c in message.tool_calls],
-        None if message.tool_call_id is None else number(message.tool_call_id),
-    ]
+    Kept beside the fields, which never change, because each turn of a conversation says it all
+    again.
+    """
+    known: str | None = vars(message).get("_said")
+    if known is None:
+        known = vars(message)["_said"] = _say(message)
+    return known
 
 
-def _arguments(text: str) -> Any:
+def _say(message: Message) -> str:
+    content = message.content
+    if isinstance(content, str) and not message.tool_calls and message.name is None:
+        text = f"{len(message.role)}:{message.role}{_trimmed(content, message.role)}"
+    else:
+        calls = [[call.name, _arguments(call.arguments)] for call in message.tool_calls]
+        text = canonical_json([message.role, message.name, _content(message), calls])
+    return text if len(text) < LONG else f"#{_hash(text)}"
+
+
+def _content(message: Message) -> str | list[list[str | None]]:
+    """Leave out white space, but not where one part ends and the next begins."""
+    content, role = message.content, message.role
+    if isinstance(content, str):
+        return _trimmed(content, role)
+    said = [[part.text, part.data] for part in content]
+    plain = [i for i, part in enumerate(content) if part.text is not None and not part.data]
+    for i in plain:
+        said[i][0] = _without_blanks(content[i].text or "", role)
+    if 0 in plain:
+        said[0][0] = (said[0][0] or "").lstrip()
+    if len(content) - 1 in plain:
+        said[-1][0] = (said[-1][0] or "").rstrip()
+    return said
+
+
+def _trimmed(text: str, role: str) -> str:
+    return _without_blanks(text, role).strip()
+
+
+def _without_blanks(text: str, role: str) -> str:
+    """Leave out what nobody sees: blanks before line ends, and the kind of line ends."""
+    if role == "tool" or not ("\r" in text or " \n" in text or "\t\n" in text):
+        return text
+    return _BLANKS.sub("\n", text)
+
+
+# From the first blank of a run only, or a long run would be tried at each of its places.
+_BLANKS = re.compile(r"(?<![ \t])[ \t]*(?:\r\n?|\n)")
+
+
+def _links(messages: Sequence[Message]) -> list[list[int]]:
+    """Say which result belongs to which call, by numbers in the order of appearance."""
+    ids: dict[str, int] = {}
+    links = []
+    for place, message in enumerate(messages):
+        calls, answered = message.tool_calls, message.tool_call_id
+        if calls or answered is not None:
+            keys = [call.id for call in calls] + ([] if answered is None else [answered])
+            links.append([place, *(ids.setdefault(key, len(ids)) for key in keys)])
+    return links
+
+
+def _offered(tool: Tool) -> str:
+    """Digest what a model is told about a tool, once: schemas are long."""
+    known: str | None = vars(tool).get("_offered")
+    if known is None:
+        known = digest([tool.name, tool.description, tool.parameters])
+        vars(tool)["_offered"] = known
+    return known
+
+
+def _arguments(text: str) -> str:
+    """Write arguments the same way whatever their order, and leave what is not JSON as it is."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return canonical_json(json.loads(text))
+    except (ValueError, RecursionError):
         return text

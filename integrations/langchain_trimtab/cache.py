@@ -14,10 +14,18 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_trimtab.convert import mark_hit, message_to_core, model_of, unsaid, usage_of
+from langchain_trimtab.convert import (
+    finish_of,
+    mark_hit,
+    message_to_core,
+    model_of,
+    unsaid,
+    usage_of,
+)
+from langchain_trimtab.failures import answered, asks, failures
 from trimtab.cache import ExactCache
 from trimtab.tenant import current_tenant
-from trimtab.types import Cache, Message, Part, Request, Response, Usage, digest
+from trimtab.types import Cache, Message, Part, Request, Response, digest
 
 log = logging.getLogger("trimtab")
 
@@ -25,19 +33,22 @@ log = logging.getLogger("trimtab")
 class TrimtabCache(BaseCache):
     """Answers repeated calls: `set_llm_cache(TrimtabCache())`.
 
-    Knows a conversation by what it says, so that one whose answers came from the cache is known
-    at every turn. An answer from here is a new message, without usage, that says what it saved.
-    A store that fails is a miss, logged once and counted in `failures`.
+    With a `SemanticCache` also such as ask the same in other words. Of many that ask the same at
+    once, one calls the model. Knows a conversation by what it says, so that one whose answers came
+    from the cache is known at every turn. An answer from here is a new message, without usage, that
+    says what it saved. A store that fails is a miss, logged once and counted in `failures`.
     """
 
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache: Cache = ExactCache() if cache is None else cache
         self.failures = 0
+        if isinstance(self.cache, ExactCache):
+            failures().tell(self.cache.flight)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """Return the generations remembered for a prompt, if any."""
+        """Return the generations remembered for a prompt, if any, or wait for another's."""
         try:
-            return self._found(self.cache.get(_request(prompt, llm_string)))
+            return self._found(self.cache.get(_request(prompt, llm_string), **self._how))
         except Exception as error:
             self._failed(error)
             return None
@@ -45,7 +56,11 @@ class TrimtabCache(BaseCache):
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Remember generations."""
         try:
-            self.cache.put(_request(prompt, llm_string), _response(return_val))
+            request, response = _request(prompt, llm_string), self._response(return_val)
+            if response.keepable:
+                self.cache.put(request, response)
+            else:
+                self._release(request)
         except Exception as error:
             self._failed(error)
 
@@ -58,7 +73,7 @@ class TrimtabCache(BaseCache):
         if (get := getattr(self.cache, "aget", None)) is None:
             return self.lookup(prompt, llm_string)
         try:
-            return self._found(await get(_request(prompt, llm_string)))
+            return self._found(await get(_request(prompt, llm_string), **self._how))
         except Exception as error:
             self._failed(error)
             return None
@@ -68,7 +83,11 @@ class TrimtabCache(BaseCache):
         if (put := getattr(self.cache, "aput", None)) is None:
             return self.update(prompt, llm_string, return_val)
         try:
-            await put(_request(prompt, llm_string), _response(return_val))
+            request, response = _request(prompt, llm_string), self._response(return_val)
+            if response.keepable:
+                await put(request, response)
+            else:
+                self._release(request)
         except Exception as error:
             self._failed(error)
 
@@ -80,19 +99,32 @@ class TrimtabCache(BaseCache):
 
     def _found(self, response: Response | None) -> list[Generation] | None:
         if response is None:
+            asks()
             return None
-        # A list, because LangChain takes anything else for a miss.
-        return _generations(response, kind_of(self.cache))
+        return _generations(response)
+
+    @property
+    def _how(self) -> dict[str, bool]:
+        # LangChain tells a cache nothing of a call that failed.
+        return {"bound": True} if isinstance(self.cache, ExactCache) else {}
+
+    def _response(self, generations: RETURN_VAL_TYPE) -> Response:
+        answered()
+        try:
+            return _response(generations)
+        except Exception as error:
+            self._failed(error)
+            return Response(Message("assistant", ""), cacheable=False)
+
+    def _release(self, request: Request) -> None:
+        """Let those go who wait for an answer that is not kept."""
+        if (release := getattr(self.cache, "release", None)) is not None:
+            release(request, retry=False)
 
     def _failed(self, error: Exception) -> None:
         if not self.failures:
             log.warning("the cache failed, and is left out of this call: %r", error)
         self.failures += 1
-
-
-def kind_of(cache: object) -> str:
-    """Name a cache in the metadata of its answers: exact, semantic."""
-    return type(cache).__name__.removesuffix("Cache").lower()
 
 
 def _request(prompt: str, llm_string: str) -> Request:
@@ -101,8 +133,8 @@ def _request(prompt: str, llm_string: str) -> Request:
     try:
         messages = _read(prompt)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        # As a part, because the white space around a text completion matters.
-        said: tuple[Message, ...] = (Message("user", (Part(prompt),)),)
+        # A part with data, because the white space around a text completion matters.
+        said: tuple[Message, ...] = (Message("user", (Part(prompt, '{"type":"completion"}'),)),)
     else:
         said = tuple(message_to_core(message) for message in messages)
         params["unsaid"] = unsaid(messages)
@@ -140,7 +172,21 @@ def _response(generations: RETURN_VAL_TYPE) -> Response:
         Message("assistant", (Part(text, data),)),
         usage_of(first) if first else None,
         model=model_of(first) if first else "",
+        cacheable=all(map(_keepable, generations)),
     )
+
+
+def _keepable(generation: Generation) -> bool:
+    """Tell whether an answer is whole, not refused, and not empty."""
+    info = generation.generation_info or {}
+    message = getattr(generation, "message", None)
+    if message is None:
+        said = Message("assistant", generation.text)
+        return Response(said, finish_reason=finish_of(info)).keepable
+    if message.additional_kwargs.get("refusal") or getattr(message, "invalid_tool_calls", None):
+        return False
+    finish_reason = finish_of(message.response_metadata) or finish_of(info)
+    return Response(message_to_core(message), finish_reason=finish_reason).keepable
 
 
 def _plain(generation: Generation) -> dict[str, Any]:
@@ -152,20 +198,21 @@ def _plain(generation: Generation) -> dict[str, Any]:
     }
 
 
-def _generations(response: Response, kind: str) -> list[Generation]:
+def _generations(response: Response) -> list[Generation]:
+    """Make generations of a hit: a list, because LangChain takes anything else for a miss."""
     part = response.message.content[0]
     if isinstance(part, str):
         raise ValueError("this is an answer to a request that LangChain did not make")
-    return [_generation(one, kind, response.usage) for one in json.loads(part.data)]
+    return [_generation(one, response) for one in json.loads(part.data)]
 
 
-def _generation(plain: dict[str, Any], kind: str, saved: Usage | None) -> Generation:
+def _generation(plain: dict[str, Any], hit: Response) -> Generation:
     info = plain["generation_info"]
     if plain["message"] is None:
         return Generation(text=plain["text"], generation_info=info)
     (message,) = messages_from_dict([plain["message"]])
-    hit = mark_hit(message, kind=kind, saved=saved, id=f"trimtab-{uuid.uuid4().hex}")
-    return ChatGeneration(message=hit, generation_info=info)
+    marked = mark_hit(message, hit, id=f"trimtab-{uuid.uuid4().hex}")
+    return ChatGeneration(message=marked, generation_info=info)
 
 
 def _method(cache: object, name: str) -> Callable[[], object]:

@@ -24,8 +24,10 @@ FLEETING = frozenset({"id", "call_id", "tool_use_id", "index", "cache_control"})
 """What providers write into a block that makes no difference to what it says."""
 REDUNDANT = frozenset({"tool_calls", "function_call"})
 """What a message's additional_kwargs repeat of its tool calls."""
-NOTHING = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-"""The usage of an answer from the cache."""
+FINISH = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+"""Where providers say why a model stopped."""
+NOTHING = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "total_cost": 0}
+"""The usage of an answer from the cache, with LangChain's own sign of one."""
 
 
 class Messages:
@@ -146,6 +148,12 @@ def model_of(message: BaseMessage) -> str:
     return str(said.get("model_name") or said.get("model") or "")
 
 
+def finish_of(said: Mapping[str, Any]) -> str | None:
+    """Read why a model stopped."""
+    reasons = (said.get(name) for name in FINISH)
+    return next((str(reason) for reason in reasons if reason), None)
+
+
 def response_to_core(result: Sequence[BaseMessage], structured: object = None) -> Response:
     """Convert an answer. One that its message alone does not tell is not for a cache.
 
@@ -158,20 +166,21 @@ def response_to_core(result: Sequence[BaseMessage], structured: object = None) -
         message_to_core(message, exact=True),
         usage_of(message),
         model=model_of(message),
-        finish_reason=said.get("finish_reason") or said.get("stop_reason"),
+        finish_reason=finish_of(said),
         id=message.id,
         logprobs=_logprobs(said),
         cacheable=alone and isinstance(message, AIMessage) and message.id is not None,
     )
 
 
-def mark_hit(message: BaseMessage, *, kind: str, saved: Usage | None, id: str) -> BaseMessage:
+def mark_hit(message: BaseMessage, hit: Response, *, id: str) -> BaseMessage:
     """Return an answer as a new message that cost nothing and says what that saved.
 
     With the id of the first one, LangGraph would put it in the place of the first one.
     """
     said = {k: v for k, v in message.response_metadata.items() if k not in ("token_usage", "usage")}
-    said["trimtab"] = {"cache": kind, "saved": dict(vars(saved or Usage()))}
+    saved = dict(vars(hit.usage or Usage()))
+    said["trimtab"] = {"cache": "hit", "kind": hit.cached or "exact", "saved": saved}
     update: dict[str, Any] = {"id": id, "response_metadata": said}
     if isinstance(message, AIMessage):
         update["usage_metadata"] = dict(NOTHING)

@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from typing_extensions import NotRequired
 
-from langchain_trimtab.cache import kind_of
 from langchain_trimtab.callbacks import current_plan
 from langchain_trimtab.convert import mark_hit, new_message, response_to_core, saved_by_cache
 from trimtab.errors import BudgetExceeded
@@ -163,7 +162,7 @@ class TrimtabMiddleware(AgentMiddleware[TrimtabState, Any, Any]):
             if sent is not None:
                 return plan, None, sent
         else:
-            hit = self._attempt(lambda: _remembered(remembered, plan.id, self.pipeline))
+            hit = self._attempt(lambda: _remembered(remembered, plan.id))
             if hit is not None:
                 return plan, hit, request
         asked = replace(plan, request=plan.asked, hit=None, changes=(), cuts=())
@@ -198,11 +197,10 @@ def _balanced(model: str) -> Pipeline:
     return recipes.balanced(model)
 
 
-def _remembered(hit: Response, id: str, pipeline: Pipeline | None) -> ModelResponse[Any]:
+def _remembered(hit: Response, id: str) -> ModelResponse[Any]:
     message = new_message(hit.message)
     message.response_metadata = {"model_name": hit.model, "finish_reason": hit.finish_reason}
-    kind = kind_of(pipeline and pipeline.cache)
-    return ModelResponse([mark_hit(message, kind=kind, saved=hit.usage, id=id)])
+    return ModelResponse([mark_hit(message, hit, id=id)])
 
 
 def _outcome(plan: Plan, answer: Answer) -> tuple[Plan, Response]:

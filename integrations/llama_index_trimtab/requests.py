@@ -6,7 +6,8 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -75,6 +76,8 @@ class Chat:
     kwargs: dict[str, Any]
     own: tuple[RunnableTool, ...] = ()
     """The steps' own tools, which are run here, because no agent knows them."""
+    context: Context = field(default_factory=copy_context, repr=False, compare=False)
+    """Where it was called from; a stream may be read elsewhere."""
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
@@ -95,7 +98,8 @@ class Chat:
         """Say it in trimtab's terms."""
         tools = (*self.tools, *(own.tool for own in self.bound))
         said = tuple(from_chat(message) for message in self.first)
-        return _request(self.llm, said, tools, self.kwargs, ["chat", extras(self.first)])
+        more = ["chat", extras(self.first)]
+        return self.context.run(_request, self.llm, said, tools, self.kwargs, more)
 
     def sent(self, plan: Plan) -> tuple[list[ChatMessage], dict[str, Any]]:
         """Say what was planned in LlamaIndex's terms."""
@@ -152,10 +156,13 @@ class Completion:
     llm: LLM
     first: str
     kwargs: dict[str, Any]
+    context: Context = field(default_factory=copy_context, repr=False, compare=False)
+    """Where it was called from; a stream may be read elsewhere."""
 
     def request(self) -> Request:
         """Say it in trimtab's terms."""
-        return _request(self.llm, (Message("user", self.first),), (), self.kwargs, ["complete"])
+        said = (Message("user", self.first),)
+        return self.context.run(_request, self.llm, said, (), self.kwargs, ["complete"])
 
     def sent(self, plan: Plan) -> tuple[str, dict[str, Any]]:
         """Say what was planned in LlamaIndex's terms.
@@ -258,4 +265,4 @@ def _response(message: Message, told: Receipt) -> Response:
 
 def _note(response: Response) -> dict[str, Any]:
     saved = vars(response.usage or Usage())
-    return {"trimtab": {"cache": "hit", "saved": saved}}
+    return {"trimtab": {"cache": "hit", "kind": response.cached or "exact", "saved": saved}}

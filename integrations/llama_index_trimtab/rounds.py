@@ -41,8 +41,13 @@ async def aanswer(pipeline: Pipeline, call: Callable[..., Awaitable[Answer]], as
 def stream(
     pipeline: Pipeline, call: Callable[..., Generator[Answer, None, None]], ask: Ask
 ) -> Generator[Answer, None, None]:
-    """Answer a call in chunks, all rounds in one stream."""
+    """Answer a call in chunks, all rounds in one stream.
+
+    With a cache the call is made by the first who reads: others may wait for its end.
+    """
     chunks = _stream(pipeline, call, ask)
+    if pipeline.cache is not None:
+        return _when_read(chunks)
     next(chunks)  # Started here, so that a stream dropped unread is abandoned too.
     return chunks
 
@@ -52,8 +57,23 @@ async def astream(
 ) -> AsyncGenerator[Answer, None]:
     """Do the same without blocking the event loop."""
     chunks = _astream(pipeline, call, ask)
+    if pipeline.cache is not None:
+        return _awhen_read(chunks)
     await anext(chunks)
     return chunks
+
+
+def _when_read(chunks: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    with closing(chunks):
+        next(chunks)
+        yield from chunks
+
+
+async def _awhen_read(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async with aclosing(chunks):
+        await anext(chunks)
+        async for chunk in chunks:
+            yield chunk
 
 
 def _stream(

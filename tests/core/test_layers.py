@@ -15,6 +15,7 @@ LAYERS = [
     ["types"],
     ["adapt", "tenant", "estimate", "rank_files", "typescript", "wording"],
     ["tokens", "prices"],
+    ["encoder"],
     ["folding", "relevance", "embed"],
     ["compress", "prune", "tools", "cache", "route", "respond", "budget"],
     ["breakdown", "ledger", "offer"],
@@ -22,6 +23,7 @@ LAYERS = [
     ["recipes", "trace"],
     ["replay"],
     ["report", "page", "demo"],
+    ["cli_cache"],
     ["cli"],
     ["__main__"],
 ]

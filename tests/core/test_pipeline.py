@@ -166,22 +166,103 @@ def test_what_the_last_of_a_budget_paid_for_is_remembered() -> None:
     assert pipeline.plan(ask("hi")).hit == answer(ask("hi"))
 
 
+class Shared(Remembers):
+    """A cache in which others wait for the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def put(self, request: Request, response: Response) -> None:
+        super().put(request, response)
+        self.told.append("put")
+
+    def release(self, request: Request, *, retry: bool) -> None:
+        self.told.append("retry" if retry else "none to come")
+
+    def forsake(self, request: Request) -> None:
+        self.told.append("forsaken")
+
+
+class SharedLater(Shared):
+    """The same for async callers."""
+
+    async def aget(self, request: Request) -> Response | None:
+        return self.get(request)
+
+    async def aput(self, request: Request, response: Response) -> None:
+        self.put(request, response)
+
+
 def test_a_failed_call_gives_back_its_lease_though_a_budget_is_spent() -> None:
-    class Leases(Remembers):
-        free = False
-
-        def release(self, request: Request) -> None:
-            self.free = True
-
     class Poor(Ledger):
         def record(self, event) -> None:
             raise BudgetExceeded("spent $2 of $2")
 
-    pipeline = Pipeline(cache=Leases(), ledger=Poor())
+    pipeline = Pipeline(cache=Shared(), ledger=Poor())
 
     with pytest.raises(BudgetExceeded):
         pipeline.abandon(pipeline.plan(ask("hi")), TimeoutError())
-    assert pipeline.cache.free
+    assert pipeline.cache.told == ["retry"]
+
+
+def test_those_who_wait_hear_once_what_became_of_a_call() -> None:
+    cache = Shared()
+    pipeline = Pipeline(cache=cache)
+
+    pipeline.run(ask("short"), lambda r: replace(answer(r), finish_reason="length"))
+    pipeline.run(ask("whole"), answer)
+    pipeline.run(ask("whole"), answer)  # a hit
+    with pytest.raises(ZeroDivisionError):
+        pipeline.run(ask("fails"), lambda r: 1 / 0)
+
+    assert cache.told == ["none to come", "put", "retry"]
+
+
+def test_those_who_wait_for_an_async_call_hear_the_same() -> None:
+    cache = SharedLater()
+    pipeline = Pipeline(cache=cache)
+
+    async def call(request: Request) -> Response:
+        if request.query == "fails":
+            raise TimeoutError("no answer")
+        reason = "length" if request.query == "short" else "stop"
+        return replace(answer(request), finish_reason=reason)
+
+    async def main() -> None:
+        for text in ("short", "whole", "whole", "fails"):
+            await asyncio.gather(pipeline.arun(ask(text), call), return_exceptions=True)
+
+    asyncio.run(main())
+    assert cache.told == ["none to come", "put", "retry"]
+
+
+def test_those_who_wait_are_let_go_where_another_cache_answered() -> None:
+    pipeline = Pipeline(cache=Shared())
+    plan = pipeline.plan(ask("hi"))
+
+    pipeline.finish(replace(plan, hit=answer(ask("hi"))), answer(ask("hi")))
+
+    assert pipeline.cache.told == ["none to come"]
+
+
+def test_a_plan_that_is_forgotten_is_no_call_to_wait_for() -> None:
+    pipeline = Pipeline(cache=Shared())
+
+    assert pipeline.plan(ask("hi")).tokens_saved == 0
+
+    assert pipeline.cache.told == ["forsaken"]
+
+
+def test_those_who_wait_are_told_where_a_budget_stops_the_steps() -> None:
+    def poor(request: Request) -> Request:
+        raise BudgetExceeded("spent $2 of $2")
+
+    pipeline = Pipeline([poor], cache=Shared())
+
+    with pytest.raises(BudgetExceeded):
+        pipeline.run(ask("hi"), answer)
+    assert pipeline.cache.told == ["retry"]
 
 
 def test_a_step_that_edits_a_pinned_message_is_left_out() -> None:

@@ -109,7 +109,7 @@ async def test_a_conversation_that_is_replayed_costs_nothing_in_async_code(scrip
 
 
 def test_tool_calls_are_known_by_what_they_say_and_not_by_their_ids(scripted: Any) -> None:
-    model = scripted(cache=TrimtabCache())
+    model = scripted(cache=TrimtabCache(ExactCache(keep_tool_answers=True)))
 
     def ask(id: str) -> None:
         call = {"name": "f", "args": {"a": 1, "b": 2}, "id": id}
@@ -122,7 +122,7 @@ def test_tool_calls_are_known_by_what_they_say_and_not_by_their_ids(scripted: An
 
 
 def test_a_failed_result_of_a_tool_is_another_prompt(scripted: Any) -> None:
-    model = scripted(cache=TrimtabCache())
+    model = scripted(cache=TrimtabCache(ExactCache(keep_tool_answers=True)))
     for status in ("success", "error"):
         call = {"name": "f", "args": {}, "id": "c"}
         result = ToolMessage("3", tool_call_id="c", status=status)
@@ -144,7 +144,8 @@ def test_a_hit_cost_nothing_and_says_what_it_saved(scripted: Any) -> None:
     assert (used["input_tokens"], used["output_tokens"], used["total_tokens"]) == (0, 0, 0)
     assert hit.response_metadata["model_name"] == "gpt-4o-mini"
     assert hit.response_metadata["trimtab"] == {
-        "cache": "exact",
+        "cache": "hit",
+        "kind": "exact",
         "saved": {
             "input_tokens": 11,
             "output_tokens": 5,

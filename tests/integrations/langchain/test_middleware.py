@@ -423,7 +423,7 @@ def test_a_repeated_conversation_is_answered_from_the_cache(
     scripted: Any, tool_call: Any, orders_tool: Any, agrees: Any
 ) -> None:
     model = scripted(script=[tool_call("orders", city="Austin"), "thirty"])
-    pipeline = Pipeline(cache=ExactCache())
+    pipeline = Pipeline(cache=ExactCache(keep_tool_answers=True))
     agent = create_agent(model, [orders_tool], middleware=[TrimtabMiddleware(pipeline)])
     config = {"callbacks": [UsageCallback(pipeline.ledger)]}
     paid, hit = (agent.invoke(QUESTION, config)["messages"] for _ in range(2))
@@ -436,7 +436,7 @@ def test_a_repeated_conversation_is_answered_from_the_cache(
     assert (used["input_tokens"], used["output_tokens"]) == (0, 0)
     assert hit[3].response_metadata["model_name"] == "gpt-4o-mini"
     said = hit[3].response_metadata["trimtab"]
-    assert said["cache"] == "exact" and said["saved"]["output_tokens"] == 5
+    assert said["kind"] == "exact" and said["saved"]["output_tokens"] == 5
     found = pipeline.ledger.analytics()
     assert (found.calls, found.hits) == (4, 2) and found.saved_tokens > 0
     assert agrees(pipeline.ledger, model)
@@ -446,7 +446,7 @@ async def test_a_repeated_conversation_is_answered_from_the_cache_in_async_code(
     scripted: Any, tool_call: Any, orders_tool: Any, agrees: Any
 ) -> None:
     model = scripted(script=[tool_call("orders", city="Austin"), "thirty"])
-    pipeline = Pipeline(cache=ExactCache())
+    pipeline = Pipeline(cache=ExactCache(keep_tool_answers=True))
     agent = create_agent(model, [orders_tool], middleware=[TrimtabMiddleware(pipeline)])
     for _ in range(3):
         answer = (await agent.ainvoke(QUESTION))["messages"][-1]

@@ -38,7 +38,10 @@ class Scripted(FunctionCallingLLM):
     """Gives the answers of its script in turn, and remembers what it was sent."""
 
     script: list[Any] = Field(default_factory=list, exclude=True)
-    """Texts, calls of tools as (name, arguments), and errors to raise; "done" when it is empty."""
+    """Texts, calls of tools as (name, arguments), functions that return such, and errors to raise.
+
+    "done" when it is empty.
+    """
     model: str = "gpt-4o-mini"
     api_key: str = "sk-secret"
     temperature: float = 0.0
@@ -78,6 +81,7 @@ class Scripted(FunctionCallingLLM):
         self._sent.append(sent)
         self._kwargs.append(kwargs)
         answer = self.script.pop(0) if self.script else "done"
+        answer = answer() if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
         number = len(self._sent)
@@ -276,7 +280,9 @@ def wrap() -> Callable[..., TrimtabLLM]:
 
     def make(inner: Any, *steps: Any, cache: bool = False) -> TrimtabLLM:
         pipeline = Pipeline(
-            steps or (squeeze,), cache=ExactCache() if cache else None, ledger=Ledger()
+            steps or (squeeze,),
+            cache=ExactCache(keep_tool_answers=True) if cache else None,
+            ledger=Ledger(),
         )
         return TrimtabLLM(inner, pipeline)
 

@@ -32,7 +32,7 @@ from llama_index_trimtab.convert import (
     tool_from,
     tools_back,
 )
-from trimtab.cache.exact import decode, encode
+from trimtab.cache.answers import decode, encode
 from trimtab.types import Message, Part, Request, Response, Tool, ToolCall
 
 IMAGE = ImageBlock(url="https://example.org/cat.png")

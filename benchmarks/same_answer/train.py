@@ -1,0 +1,222 @@
+"""Trains the model behind `trimtab.cache.same_answer`, and writes its weights.
+
+    python benchmarks/same_answer/train.py [--epochs 10] [--out core/trimtab/cache/same_answer.npz]
+
+The groups of questions beside this file were written for it: each wording in `same` is served by
+one answer, none of those in `different` is. A tenth of the groups is held out; on those the
+probabilities and the limits of the error budgets are fitted. Needs torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from trimtab.cache.aligned import TOKENS, WIDTH
+from trimtab.cache.contrast import FEATURES, features
+from trimtab.embed import MiniLM
+
+HERE = Path(__file__).parent
+OUT = HERE.parents[1] / "core" / "trimtab" / "cache" / "same_answer.npz"
+BEFORE = "um |so |hi, |hello, |hey |please |ok so |quick question: |can you tell me |sorry, ".split("|")
+AFTER = " thanks| please| thank you|??|...|!| thx| pls".split("|")
+Pair = tuple[str, str, int, int]
+"""Two questions, whether one answer serves both, and their group."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=40_000, help="in an epoch")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    rows = [json.loads(line) for path in sorted(HERE.glob("*.jsonl")) for line in path.open()]
+    encoder = MiniLM(threads=2)
+    pairs, weights = hard_pairs(rows)
+    near = near_pairs(rows, encoder)
+    pairs, weights = pairs + near, np.concatenate([weights, np.full(len(near), 0.05)])
+    texts = sorted({text for pair in pairs for text in pair[:2]})
+    print(f"{len(rows)} groups, {len(pairs)} pairs, {len(texts)} texts", flush=True)
+    states = {text: (read.ids[:TOKENS], read.layers[-1][:TOKENS].astype(np.float16), read.vector)
+              for text, read in zip(texts, encoder.read(texts), strict=True)}  # fmt: skip
+    table = np.array([features(a, b) for a, b, *_ in pairs], np.float32)
+    net = Net(table)
+    held = np.array([group % 10 == 0 for *_, group in pairs])
+    train(net, (pairs, weights, table, states), ~held, options)
+    known = [i for i in np.flatnonzero(held) if weights[i] > 0.3]
+    scores = score(net, [pairs[i] for i in known], table[known], states)
+    save(options.out, net, [pairs[i] for i in known], scores, states)
+
+
+def hard_pairs(rows: list[dict[str, object]]) -> tuple[list[Pair], np.ndarray]:
+    """Pair each wording with each of its group, some of them with errors of typing and speech."""
+    pairs: list[Pair] = []
+    for group, row in enumerate(rows):
+        same, different = [row["question"], *row["same"]], row["different"]
+        for a, b in itertools.combinations(same, 2):
+            pairs.append((a, b, 1, group))
+        pairs += [(a, b, 0, group) for a in same for b in different]
+        for text in sorted(same, key=lambda text: zlib.crc32(text.encode()))[:2]:
+            if (other := noisy(text)) != text:
+                pairs += [(other, b, 1, group) for b in same]
+                pairs += [(other, b, 0, group) for b in different]
+    return pairs, np.array([1.0 if same else 0.4 for _, _, same, _ in pairs])
+
+
+def noisy(text: str) -> str:
+    """Write a text as somebody in a hurry does; the same way each time."""
+    chance = random.Random(zlib.crc32(text.encode()))
+    if chance.random() < 0.6:
+        words = text.split(" ")
+        long = [i for i, word in enumerate(words) if re.fullmatch(r"[A-Za-z]{5,}[?,.!]?", word)]
+        for i in chance.sample(long, min(len(long), chance.choice([1, 1, 2]))):
+            words[i] = mistyped(words[i], chance)
+        text = " ".join(words)
+    if chance.random() < 0.35:
+        text = re.sub(r"[?.!,']", "", text).lower()
+    if chance.random() < 0.35:
+        text = chance.choice(BEFORE) + text[:1].lower() + text[1:]
+    return text.rstrip("?") + chance.choice(AFTER) if chance.random() < 0.2 else text
+
+
+def mistyped(word: str, chance: random.Random) -> str:
+    at = chance.randrange(1, len(word) - 2)
+    a, b = word[at], word[at + 1]
+    return word[:at] + chance.choice([b + a, b, a + a + b, chance.choice("aeiou") + b]) + word[at + 2 :]
+
+
+def near_pairs(rows: list[dict[str, object]], encoder: MiniLM) -> list[Pair]:
+    """Pair each question with the nearest ones of other groups: surely another answer, mostly."""
+    texts = [(row["question"], group) for group, row in enumerate(rows)]
+    texts += [(text, group) for group, row in enumerate(rows) for text in row["different"][:2]]
+    vectors, groups = encoder([text for text, _ in texts]), np.array([g for _, g in texts])
+    found: list[Pair] = []
+    for i, (text, group) in enumerate(texts):
+        cosines = np.where(groups == group, -1, vectors @ vectors[i])
+        found += [(text, texts[j][0], 0, group) for j in np.argpartition(-cosines, 2)[:2]]
+    return found
+
+
+class Net(nn.Module):
+    """Attends from each token of a question to the other's, and compares what it finds there.
+
+    Decomposable attention (Parikh et al. 2016) over the states of a frozen encoder.
+    """
+
+    def __init__(self, table: np.ndarray, drop: float = 0.2) -> None:
+        super().__init__()
+        self.project = nn.Linear(384, WIDTH)
+        self.scale = nn.Parameter(torch.tensor(4.0))
+        self.bonus = nn.Parameter(torch.tensor(2.0))
+        self.compare = nn.Linear(4 * WIDTH + 3, WIDTH)
+        self.hidden = nn.Linear(4 * WIDTH + len(FEATURES), WIDTH)
+        self.out = nn.Linear(WIDTH, 1)
+        self.drop = nn.Dropout(drop)
+        self.register_buffer("mean", torch.tensor(table.mean(0)))
+        self.register_buffer("spread", torch.tensor(table.std(0) + 1e-3))
+
+    def forward(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        a, b, here, there, equal, table = batch
+        a, b = torch.tanh(self.project(a)), torch.tanh(self.project(b))
+        near = functional.normalize(a, dim=-1) @ functional.normalize(b, dim=-1).transpose(1, 2)
+        one = self.side((a, b), (here, there), equal, near)
+        other = self.side((b, a), (there, here), equal.transpose(1, 2), near.transpose(1, 2))
+        sizes = self.drop(((table - self.mean) / self.spread).clamp(-4, 4))
+        seen = [one[0] + other[0], (one[0] - other[0]).abs(),
+                torch.maximum(one[1], other[1]), torch.minimum(one[1], other[1]), sizes]  # fmt: skip
+        hidden = functional.relu(self.hidden(torch.cat(seen, 1)))
+        return self.out(self.drop(hidden))[:, 0]
+
+    def side(self, both, masks, equal, near):  # type: ignore[no-untyped-def]
+        own, other = (self.drop(states) for states in both)
+        weight = self.scale * near + self.bonus * equal
+        weight = weight.masked_fill(~masks[1][:, None, :], -1e4).softmax(-1)
+        found = weight @ other
+        hit = equal.max(-1).values[..., None]
+        best = near.masked_fill(~masks[1][:, None, :], -1).max(-1).values[..., None]
+        marks = [hit, best, best * (1 - hit)]
+        parts = [own, found, own - found, own * found, *marks]
+        compared = functional.relu(self.compare(torch.cat(parts, -1))) * masks[0][..., None]
+        mean = self.drop(compared).sum(1) / masks[0].sum(1, keepdim=True)
+        return mean, compared.max(1).values
+
+
+def batch_of(pairs: list[Pair], table: np.ndarray, states: dict) -> tuple[torch.Tensor, ...]:  # type: ignore[type-arg]
+    (a, ids_a), (b, ids_b) = (padded([states[pair[i]] for pair in pairs]) for i in (0, 1))
+    here, there = ids_a >= 0, ids_b >= 0
+    equal = (ids_a[:, :, None] == ids_b[:, None, :]) & here[:, :, None] & there[:, None, :]
+    return a, b, here, there, equal.float(), torch.from_numpy(table)
+
+
+def padded(rows: list) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
+    longest = max(len(row[0]) for row in rows)
+    states = np.zeros((len(rows), longest, 384), np.float32)
+    ids = np.full((len(rows), longest), -1)
+    for i, (code, state, _) in enumerate(rows):
+        states[i, : len(code)], ids[i, : len(code)] = state, code
+    return torch.from_numpy(states), torch.from_numpy(ids)
+
+
+def train(net: Net, data, use: np.ndarray, options: argparse.Namespace) -> None:  # type: ignore[no-untyped-def]
+    pairs, weights, table, states = data
+    chance = np.random.default_rng(0)
+    odds = np.where(use, weights, 0)
+    size = 64
+    best = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
+    steps = options.epochs * (options.pairs // size)
+    pace = torch.optim.lr_scheduler.OneCycleLR(best, 2e-3, total_steps=steps + 1, pct_start=0.1)
+    lengths = np.array([len(states[a][0]) + len(states[b][0]) for a, b, *_ in pairs])
+    for epoch in range(options.epochs):
+        net.train()
+        chosen = chance.choice(len(pairs), options.pairs, p=odds / odds.sum())
+        chosen = chosen[np.argsort(lengths[chosen] + chance.normal(0, 3, len(chosen)))]
+        batches = [chosen[i : i + size] for i in range(0, len(chosen) - size + 1, size)]
+        chance.shuffle(batches)
+        total = 0.0
+        for batch in batches:
+            wanted = torch.tensor([float(pairs[i][2]) for i in batch])
+            got = net(batch_of([pairs[i] for i in batch], table[batch], states))
+            loss = functional.binary_cross_entropy_with_logits(got, wanted)
+            best.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            best.step()
+            pace.step()
+            total += loss.item()
+        print(f"epoch {epoch} loss {total / len(batches):.3f}", flush=True)
+
+
+def score(net: Net, pairs: list[Pair], table: np.ndarray, states: dict) -> np.ndarray:  # type: ignore[type-arg]
+    net.eval()
+    with torch.inference_mode():
+        parts = [net(batch_of(pairs[i : i + 128], table[i : i + 128], states)).numpy()
+                 for i in range(0, len(pairs), 128)]  # fmt: skip
+    return np.concatenate(parts)
+
+
+def save(out: Path, net: Net, pairs: list[Pair], scores: np.ndarray, states: dict) -> None:  # type: ignore[type-arg]
+    """Write the weights in half precision, and the held-out scores that limits are fitted on."""
+    weights = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items()}
+    weights |= {name: weights[name].astype(np.float32) for name in ("mean", "spread")}
+    cosines = np.array([states[a][2] @ states[b][2] for a, b, *_ in pairs], np.float16)
+    same = np.array([bool(pair[2]) for pair in pairs])
+    np.savez_compressed(
+        out, **weights, held_scores=scores.astype(np.float16), held_cosines=cosines, held_same=same
+    )
+    print(f"wrote {out}: {out.stat().st_size} bytes, {len(pairs)} held-out pairs")
+
+
+if __name__ == "__main__":
+    main()

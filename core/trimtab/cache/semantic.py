@@ -1,0 +1,287 @@
+"""A cache that answers a question also where it was asked before in other words."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, Generic, TypeVar, cast
+
+from trimtab.cache.answers import Kept
+from trimtab.cache.aside import aside
+from trimtab.cache.exact import ExactCache
+from trimtab.cache.memory import MemoryStore
+from trimtab.cache.notes import Asked
+from trimtab.cache.partition import Meant, meant
+from trimtab.cache.stats import Stats
+from trimtab.cache.store import Near, Store, Vectors
+from trimtab.cache.verify import Reader, Reading
+from trimtab.embed import embedder
+from trimtab.types import Request, Response
+
+log = logging.getLogger("trimtab")
+LOOKED_AT = 5
+"""How many of the nearest questions are compared: the nearest need not be the same."""
+REMEMBERED = 1024
+"""Requests that are remembered between their question and their answer, or its rejection."""
+Judge = Callable[[str, str], "bool | None"] | Callable[[str, str], Awaitable["bool | None"]]
+"""(question, cached question) -> whether one answer serves both, or None where it cannot tell."""
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Match:
+    """A question that was answered before, beside the one that is asked now."""
+
+    question: str
+    near: Near
+    probability: float
+    """That one answer serves both."""
+
+
+class SemanticCache(ExactCache):
+    """Looks for the same request first, and then for the same question in other words.
+
+    Only the user's last words may differ, and only where they are all that is asked: not the
+    tenant, the model, the tools, the parameters, nor anything said before.
+
+    Args:
+        embed: A function of texts, a LangChain or LlamaIndex embedding, a model's name; MiniLM
+            where it is not given and installed.
+        max_error: At most so many of the answers served by meaning may be wrong ones.
+        threshold: Serve from this probability on, whatever `max_error` says.
+        max_entries: Of the store made where none is given; other stores have limits of their own.
+        judge: Asked about the best match where its probability is not quite high enough, in place
+            of the model, so that it should cost less. One that is a coroutine function is asked
+            by `aget` alone.
+        band: The probability from which on the judge is asked.
+        reader: Compares questions, in place of the one that works with `embed`.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        embed: Any = None,
+        *,
+        max_error: float = 0.01,
+        threshold: float | None = None,
+        ttl: float | None = None,
+        max_entries: int = 100_000,
+        store: Store | MutableMapping[str, str] | None = None,
+        tags: Callable[[Request], Iterable[str]] | None = None,
+        judge: Judge | None = None,
+        band: float = 0.5,
+        keep_tool_answers: bool = False,
+        patience: float = 120.0,
+        reader: Reader | None = None,
+    ) -> None:
+        for name, value in {"max_error": max_error, "threshold": threshold, "band": band}.items():
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {value}")
+        super().__init__(
+            MemoryStore(max_entries) if store is None else store,
+            ttl=ttl,
+            tags=tags,
+            keep_tool_answers=keep_tool_answers,
+            patience=patience,
+        )
+        if store is None:
+            self.flight.leases = None  # nobody else can use the store
+        if not hasattr(self._texts, "nearest"):
+            raise ValueError(f"a semantic cache needs a store with vectors, got {store!r}")
+        self.max_error = max_error
+        self.judge = judge
+        self.band = band
+        self.reader = Reader(embedder(embed)) if reader is None else reader
+        self.limit = 0.9 if threshold is None else threshold
+        """The probability from which on an answer is served."""
+        self.failures = 0
+        """How often the search by meaning failed, and was left out."""
+        self._vectors = cast(Vectors, self._texts)
+        self._readings: _Recent[Reading] = _Recent()
+        self._served: _Recent[Match] = _Recent()
+        self._semantic, self._counting = 0, threading.Lock()
+
+    def get(self, request: Request, *, bound: bool = False) -> Response | None:
+        """Return an answer to the question, or wait for one; None makes it the caller's to find.
+
+        Args:
+            request: What is asked.
+            bound: True where a caller that fails will not say `release`.
+        """
+        if (question := self._meant(request)) is None:
+            return super().get(request, bound=bound)
+        asked = self._ask(request.key, self._names(request))
+        found = self._look(asked)
+        if found is None:
+            found = self.flight.join(asked.place, partial(self._look, asked), bound=bound)
+        if found is None:
+            with _Leading(self, asked) as leading:
+                found, doubtful = self._recall(asked, question)
+                if doubtful is not None and self._agrees(doubtful):
+                    found = self._serve(asked, doubtful)
+                leading.found(found)
+        return self._told(asked, found)
+
+    async def aget(self, request: Request, *, bound: bool = False) -> Response | None:
+        """Do the same, awaiting."""
+        if (question := self._meant(request)) is None:
+            return await super().aget(request, bound=bound)
+        asked = await self._aside(self._ask, request.key, self._names(request))
+
+        async def look() -> Kept | None:
+            return await self._aside(self._look, asked)
+
+        found = await look()
+        if found is None:
+            found = await self.flight.ajoin(asked.place, look, bound=bound)
+        if found is None:
+            with _Leading(self, asked) as leading:
+                found, doubtful = await aside(self._recall, asked, question)
+                if doubtful is not None and await self._aagrees(doubtful):
+                    found = await self._aside(self._serve, asked, doubtful)
+                leading.found(found)
+        return self._told(asked, found)
+
+    def put(self, request: Request, response: Response) -> None:
+        """Remember an answer, if it is worth it, and give it to all who wait for it."""
+        super().put(request, response)
+        if response.keepable and (question := self._meant(request)) is not None:
+            self._place(request.key, question)
+
+    async def aput(self, request: Request, response: Response) -> None:
+        """Do the same, awaiting."""
+        await super().aput(request, response)
+        if response.keepable and (question := self._meant(request)) is not None:
+            await aside(self._place, request.key, question)
+
+    def clear(self) -> None:
+        """Forget all answers. The statistics go on."""
+        super().clear()
+        self._readings.clear()
+        self._served.clear()
+
+    def stats(self) -> Stats:
+        """Return what happened so far in this process."""
+        return replace(super().stats(), semantic=self._semantic)
+
+    def _told(self, asked: Asked, found: Kept | None) -> Response | None:
+        if found is not None and found.answer.cached == "semantic":
+            with self._counting:
+                self._semantic += 1
+        return super()._told(asked, found)
+
+    def _meant(self, request: Request) -> Meant | None:
+        return None if self._passes(request) else meant(request, self.reader.fingerprint)
+
+    def _recall(self, asked: Asked, meant: Meant) -> tuple[Kept | None, Match | None]:
+        """Find an answer by meaning, or the match that only a judge can decide on."""
+        try:
+            for match in self._matches(asked.key, meant):
+                if match.probability < self.limit:
+                    return None, match if match.probability >= self.band else None
+                if (found := self._serve(asked, match)) is not None:
+                    return found, None
+        except Exception as error:
+            self._failed(error)
+        return None, None
+
+    def _matches(self, key: str, meant: Meant) -> list[Match]:
+        """Compare the question with the nearest ones, and return the likeliest first."""
+        reading = self.reader.read(meant.question)
+        self._readings[key] = reading
+        found = []
+        for near in self._vectors.nearest(meant.partition, reading.vector, LOOKED_AT):
+            other = Reading(near.question, near.vector, near.note)
+            found.append(Match(meant.question, near, self.reader.same(reading, other)))
+        return sorted(found, key=lambda match: -match.probability)
+
+    def _serve(self, asked: Asked, match: Match) -> Kept | None:
+        """Load the answer to another question, unless it is gone or made from other data."""
+        found = self._look(replace(asked, key=match.near.key))
+        if found is None:
+            if self._texts.load(match.near.key) is None:
+                self._texts.drop(match.near.key)
+            return None
+        self._served[asked.key] = match
+        return replace(found, answer=replace(found.answer, cached="semantic"))
+
+    def _agrees(self, match: Match) -> bool:
+        if self.judge is None or iscoroutinefunction(self.judge):
+            return False
+        try:
+            return self.judge(match.question, match.near.question) is True
+        except Exception as error:
+            self._failed(error)
+            return False
+
+    async def _aagrees(self, match: Match) -> bool:
+        if self.judge is None or not iscoroutinefunction(self.judge):
+            return self.judge is not None and await aside(self._agrees, match)
+        try:
+            return await self.judge(match.question, match.near.question) is True
+        except Exception as error:
+            self._failed(error)
+            return False
+
+    def _place(self, key: str, meant: Meant) -> None:
+        """Make an answer findable by its question, which was mostly read when it was asked."""
+        try:
+            reading = self._readings.pop(key) or self.reader.read(meant.question)
+            near = Near(key, meant.question, reading.vector, 1.0, reading.note)
+            self._vectors.place(meant.partition, near, ttl=self.ttl)
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if not self.failures:
+            log.warning("the search by meaning failed, and is left out of this call: %r", error)
+        self.failures += 1
+
+
+class _Leading:
+    """The duty to tell those who wait what became of a search."""
+
+    def __init__(self, cache: SemanticCache, asked: Asked) -> None:
+        self._cache = cache
+        self._place = asked.place
+
+    def found(self, kept: Kept | None) -> None:
+        """Give an answer to all who wait. Without one the search goes on at the model."""
+        if kept is not None:
+            self._cache.flight.land(self._place, kept)
+
+    def __enter__(self) -> _Leading:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is GeneratorExit:
+            self._cache.flight.forsake(self._place)  # a task is collected, maybe under a lock
+        elif kind is not None:
+            self._cache.flight.drop(self._place, retry=True)
+
+
+class _Recent(Generic[Value]):
+    """What was lately noted of requests, by their keys."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted: OrderedDict[str, Value] = OrderedDict()
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        with self._lock:
+            self._noted[key] = value
+            self._noted.move_to_end(key)
+            if len(self._noted) > REMEMBERED:
+                self._noted.popitem(last=False)
+
+    def pop(self, key: str) -> Value | None:
+        with self._lock:
+            return self._noted.pop(key, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._noted.clear()

@@ -1,0 +1,191 @@
+"""A BERT-like sentence encoder on ONNX Runtime, built from its saved weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trimtab.types import Vector, Vectors
+
+try:
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+except ImportError as error:
+    raise ImportError(
+        "the fast encoder needs onnx and onnxruntime: pip install 'trimtab[semantic]'"
+    ) from error
+
+BATCH = 64
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators, each of which does the work of a dozen small ones."""
+
+
+class Encoder:
+    """Turns texts into the mean of their tokens' last states, of unit length.
+
+    Exact to about 1e-6 beside the same weights in PyTorch. Safe to call from several threads.
+    """
+
+    def __init__(
+        self, folder: Path, *, threads: int = 1, window: int = 256, layers: Sequence[int] = (-1,)
+    ) -> None:
+        self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokens.no_padding()
+        self._tokens.enable_truncation(window)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            _graph(folder, layers), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts."""
+        return np.array([one.vector for one in self.read(texts)]).reshape(len(texts), -1)
+
+    def read(self, texts: Sequence[str]) -> list[Read]:
+        """Read texts; those of like length go together, so that little is padded."""
+        codes = [code.ids for code in self._tokens.encode_batch_fast(list(texts))]
+        order = sorted(range(len(codes)), key=lambda i: len(codes[i]))
+        found: dict[int, Read] = {}
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            found.update(zip(rows, self._batch([codes[i] for i in rows]), strict=True))
+        return [found[i] for i in range(len(codes))]
+
+    def _batch(self, codes: Sequence[Sequence[int]]) -> Iterator[Read]:
+        lengths = np.array([len(code) for code in codes], np.int32)
+        ids = np.zeros((len(codes), lengths.max()), np.int32)
+        for row, code in zip(ids, codes, strict=True):
+            row[: len(code)] = code
+        mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int32)
+        states = self._session.run(None, {"ids": ids, "mask": mask})
+        for i, length in enumerate(lengths):
+            total = states[-1][i, :length].sum(axis=0)
+            layers = [layer[i, :length] for layer in states]
+            yield Read(ids[i, :length], total / np.linalg.norm(total), layers)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the encoder makes of a text."""
+
+    ids: NDArray[np.int32]
+    """Its tokens, the marks of its beginning and end included."""
+    vector: Vector
+    layers: Sequence[Vectors]
+    """The tokens' states after each layer asked for."""
+
+
+def _graph(folder: Path, layers: Sequence[int]) -> bytes:
+    """Write the network as an ONNX model.
+
+    Raises:
+        ValueError: The folder holds another kind of model.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
+        raise ValueError(f"not a BERT with gelu: {folder} ({config.get('model_type')})")
+    weights = {
+        k.removeprefix("bert."): v for k, v in load_file(folder / "model.safetensors").items()
+    }
+    net = _Net(weights, heads=config["num_attention_heads"], epsilon=config["layer_norm_eps"])
+    states = [net.embedded()]
+    for layer in range(config["num_hidden_layers"]):
+        states.append(net.layer(states[-1], f"encoder.layer.{layer}."))
+    shape = ["texts", "tokens", config["hidden_size"]]
+    graph = helper.make_graph(
+        net.nodes,
+        "bert",
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT32, ["texts", "tokens"]),
+            helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
+        ],
+        [helper.make_tensor_value_info(states[i], TensorProto.FLOAT, shape) for i in layers],
+        net.constants,
+    )
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid(MICROSOFT, 1)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    written: bytes = model.SerializeToString()
+    return written
+
+
+class _Net:
+    """The nodes of a network as they are added, each named by its output."""
+
+    def __init__(self, weights: Mapping[str, NDArray[Any]], heads: int, epsilon: float) -> None:
+        self.weights = weights
+        self.heads = heads
+        self.epsilon = epsilon
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def embedded(self) -> str:
+        """Add the embeddings of words and places. All tokens are of the first type."""
+        name = "embeddings."
+        places = self.weights[name + "position_embeddings.weight"]
+        places = places + self.weights[name + "token_type_embeddings.weight"][0]
+        table = self.constant("words", self.weights[name + "word_embeddings.weight"])
+        words = self.node("Gather", [table, "ids"])
+        shape = self.node("Shape", ["ids"])
+        count = self.node("Slice", [shape, *map(self.number, (1, 2))])
+        near = self.node("Slice", [self.constant("places", places), self.number(0), count])
+        return self.normal(self.node("Add", [words, near]), name + "LayerNorm")
+
+    def layer(self, state: str, name: str) -> str:
+        """Add a transformer layer."""
+        inner = name + "attention.self."
+        parts = [inner + part for part in ("query", "key", "value")]
+        weight = np.concatenate([self.weights[p + ".weight"] for p in parts]).T
+        bias = np.concatenate([self.weights[p + ".bias"] for p in parts])
+        both = [self.constant(inner + "weight", weight), self.constant(inner + "bias", bias)]
+        seen = self.node("Attention", [state, *both, "mask"], MICROSOFT, num_heads=self.heads)
+        state = self.joined(seen, state, name + "attention.output.")
+        wide, bias_name = self.dense(state, name + "intermediate.dense")
+        active = self.node("BiasGelu", [wide, bias_name], MICROSOFT)
+        return self.joined(active, state, name + "output.")
+
+    def joined(self, new: str, state: str, name: str) -> str:
+        """Add a projection, what was there before it, and a norm."""
+        projected, bias = self.dense(new, name + "dense")
+        scale, shift = self.both(name + "LayerNorm")
+        inputs = [projected, state, scale, shift, bias]
+        return self.node("SkipLayerNormalization", inputs, MICROSOFT, epsilon=self.epsilon)
+
+    def normal(self, state: str, name: str) -> str:
+        """Add a norm."""
+        inputs = [state, *self.both(name)]
+        return self.node("LayerNormalization", inputs, epsilon=self.epsilon)
+
+    def dense(self, state: str, name: str) -> tuple[str, str]:
+        """Add a projection; its bias is left to the next operator."""
+        weight = self.constant(name + ".weight", self.weights[name + ".weight"].T)
+        bias = self.constant(name + ".bias", self.weights[name + ".bias"])
+        return self.node("MatMul", [state, weight]), bias
+
+    def both(self, name: str) -> list[str]:
+        return [self.constant(name + end, self.weights[name + end]) for end in (".weight", ".bias")]
+
+    def number(self, value: int) -> str:
+        return self.constant(f"number{len(self.constants)}", np.array([value], np.int64))
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        kept = value if value.dtype == np.int64 else value.astype(np.float32)
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(kept), name))
+        return name
+
+    def node(self, kind: str, inputs: Iterable[str], domain: str = "", **attributes: Any) -> str:
+        name = f"{kind}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
+        return name
