@@ -10,6 +10,7 @@ probabilities and the limits of the error budgets are fitted. Needs torch.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import random
@@ -23,12 +24,16 @@ from torch import nn
 from torch.nn import functional
 
 from trimtab.cache.aligned import TOKENS, WIDTH
+from trimtab.cache.calibrate import fit, limit_for
 from trimtab.cache.contrast import FEATURES, features
+from trimtab.cache.verify import COSINE
 from trimtab.embed import MiniLM
 
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "core" / "trimtab" / "cache" / "same_answer.npz"
-BEFORE = "um |so |hi, |hello, |hey |please |ok so |quick question: |can you tell me |sorry, ".split("|")
+BEFORE = "um |so |hi, |hello, |hey |please |ok so |quick question: |can you tell me |sorry, ".split(
+    "|"
+)
 AFTER = " thanks| please| thank you|??|...|!| thx| pls".split("|")
 Pair = tuple[str, str, int, int]
 """Two questions, whether one answer serves both, and their group."""
@@ -38,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=40_000, help="in an epoch")
+    parser.add_argument("--net", type=Path, help="an earlier run's, in place of training anew")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -52,12 +58,22 @@ def main() -> None:
     states = {text: (read.ids[:TOKENS], read.layers[-1][:TOKENS].astype(np.float16), read.vector)
               for text, read in zip(texts, encoder.read(texts), strict=True)}  # fmt: skip
     table = np.array([features(a, b) for a, b, *_ in pairs], np.float32)
-    net = Net(table)
+    net, words = Net(table), Words(table)
     held = np.array([group % 10 == 0 for *_, group in pairs])
-    train(net, (pairs, weights, table, states), ~held, options)
+    if options.net:
+        found = np.load(options.net)
+        net.load_state_dict({name: torch.tensor(found[name]).float() for name in net.state_dict()})
+    else:
+        train(net, (pairs, weights, table, states), ~held, options)
+    train(words, (pairs, weights, table, states), ~held, options)
     known = [i for i in np.flatnonzero(held) if weights[i] > 0.3]
-    scores = score(net, [pairs[i] for i in known], table[known], states)
-    save(options.out, net, [pairs[i] for i in known], scores, states)
+    asked, measures = [pairs[i] for i in known], table[known]
+    cosines = np.array([states[a][2] @ states[b][2] for a, b, *_ in asked])
+    scores = {
+        "tokens": score(net, asked, measures, states) + COSINE * cosines,
+        "words": score(words, asked, measures, states),
+    }
+    save(options.out, (net, words), scores, np.array([bool(pair[2]) for pair in asked]))
 
 
 def hard_pairs(rows: list[dict[str, object]]) -> tuple[list[Pair], np.ndarray]:
@@ -94,7 +110,11 @@ def noisy(text: str) -> str:
 def mistyped(word: str, chance: random.Random) -> str:
     at = chance.randrange(1, len(word) - 2)
     a, b = word[at], word[at + 1]
-    return word[:at] + chance.choice([b + a, b, a + a + b, chance.choice("aeiou") + b]) + word[at + 2 :]
+    return (
+        word[:at]
+        + chance.choice([b + a, b, a + a + b, chance.choice("aeiou") + b])
+        + word[at + 2 :]
+    )
 
 
 def near_pairs(rows: list[dict[str, object]], encoder: MiniLM) -> list[Pair]:
@@ -135,8 +155,8 @@ class Net(nn.Module):
         other = self.side((b, a), (there, here), equal.transpose(1, 2), near.transpose(1, 2))
         sizes = self.drop(((table - self.mean) / self.spread).clamp(-4, 4))
         seen = [one[0] + other[0], (one[0] - other[0]).abs(),
-                torch.maximum(one[1], other[1]), torch.minimum(one[1], other[1]), sizes]  # fmt: skip
-        hidden = functional.relu(self.hidden(torch.cat(seen, 1)))
+                torch.maximum(one[1], other[1]), torch.minimum(one[1], other[1])]  # fmt: skip
+        hidden = functional.relu(self.hidden(torch.cat([*seen, sizes], 1)))
         return self.out(self.drop(hidden))[:, 0]
 
     def side(self, both, masks, equal, near):  # type: ignore[no-untyped-def]
@@ -151,6 +171,22 @@ class Net(nn.Module):
         compared = functional.relu(self.compare(torch.cat(parts, -1))) * masks[0][..., None]
         mean = self.drop(compared).sum(1) / masks[0].sum(1, keepdim=True)
         return mean, compared.max(1).values
+
+
+class Words(nn.Module):
+    """Looks at the measures alone, for embedders that do not show the states of tokens."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(len(FEATURES), 48)
+        self.out = nn.Linear(48, 1)
+        self.drop = nn.Dropout(0.1)
+        self.register_buffer("mean", torch.tensor(table.mean(0)))
+        self.register_buffer("spread", torch.tensor(table.std(0) + 1e-3))
+
+    def forward(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        sizes = self.drop(((batch[-1] - self.mean) / self.spread).clamp(-4, 4))
+        return self.out(self.drop(functional.relu(self.hidden(sizes))))[:, 0]
 
 
 def batch_of(pairs: list[Pair], table: np.ndarray, states: dict) -> tuple[torch.Tensor, ...]:  # type: ignore[type-arg]
@@ -206,16 +242,35 @@ def score(net: Net, pairs: list[Pair], table: np.ndarray, states: dict) -> np.nd
     return np.concatenate(parts)
 
 
-def save(out: Path, net: Net, pairs: list[Pair], scores: np.ndarray, states: dict) -> None:  # type: ignore[type-arg]
-    """Write the weights in half precision, and the held-out scores that limits are fitted on."""
+def save(
+    out: Path, nets: tuple[Net, Words], scores: dict[str, np.ndarray], same: np.ndarray
+) -> None:
+    """Write the weights in half precision, and the scores of the pairs that were held out."""
+    net, words = nets
     weights = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items()}
-    weights |= {name: weights[name].astype(np.float32) for name in ("mean", "spread")}
-    cosines = np.array([states[a][2] @ states[b][2] for a, b, *_ in pairs], np.float16)
-    same = np.array([bool(pair[2]) for pair in pairs])
-    np.savez_compressed(
-        out, **weights, held_scores=scores.astype(np.float16), held_cosines=cosines, held_same=same
-    )
-    print(f"wrote {out}: {out.stat().st_size} bytes, {len(pairs)} held-out pairs")
+    weights |= {
+        "mean": net.mean.numpy(),
+        "spread": net.spread.numpy(),
+        "words.hidden": words.hidden.weight.detach().numpy().T,
+        "words.bias": words.hidden.bias.detach().numpy(),
+        "words.out": words.out.weight.detach().numpy()[0],
+        "words.shift": words.out.bias.detach().numpy()[0],
+        "held.same": same,
+    }
+    for kind, found in scores.items():
+        weights[f"held.{kind}"] = found.astype(np.float32)
+        weights[f"odds.{kind}"] = fit(found[:, None].astype(float), same)
+    digest = hashlib.sha256(b"".join(value.tobytes() for value in weights.values()))
+    np.savez_compressed(out, **weights, version=digest.hexdigest()[:8])
+    print(f"wrote {out}: {out.stat().st_size} bytes, {len(same)} held-out pairs")
+    for kind, found in scores.items():
+        chances = 1 / (
+            1 + np.exp(-(found * weights[f"odds.{kind}"][0] + weights[f"odds.{kind}"][1]))
+        )
+        for budget in (0.01, 0.05):
+            limit = limit_for(chances, same, budget)
+            share = (chances[same] >= limit).mean()
+            print(f"{kind}: error budget {budget}, limit {limit:.3f}, repeats served {share:.3f}")
 
 
 if __name__ == "__main__":

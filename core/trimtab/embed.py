@@ -172,7 +172,8 @@ def unit(vectors: Any) -> Vectors:
     if not np.isfinite(found).all():
         raise ValueError("an embedder must return finite numbers, got inf or nan")
     length = np.sqrt(np.einsum("ij,ij->i", found, found))[:, None]
-    return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+    scaled: Vectors = np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+    return scaled
 
 
 def _pieces(text: str) -> list[str]:

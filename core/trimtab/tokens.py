@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -274,8 +275,23 @@ def _counter(name: str, factor: float, exact: bool, image: int) -> TokenCounter:
     return TokenCounter(name, factor, exact, image, encoding)
 
 
-@cache
 def _load(name: str) -> Encoding | None:
+    # One at a time: a rank file takes a second to read, and hundreds of cold threads may ask.
+    with _loading:
+        return _load_once(name)
+
+
+_loading = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
+
+
+@cache
+def _load_once(name: str) -> Encoding | None:
     from trimtab import rank_files
 
     encoding = rank_files.encoding(name)

@@ -28,7 +28,7 @@ COUNT = counter_for("gpt-4o")
 
 def forget() -> None:
     counter_for.cache_clear()
-    tokens._load.cache_clear()
+    tokens._load_once.cache_clear()
     rank_files.encoding.cache_clear()
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from trimtab.cache.lexicon import (
     DATES,
@@ -60,7 +61,7 @@ def words_of(text: str) -> tuple[Word, ...]:
     starts = True
     for match in TOKEN.finditer(text):
         raw = match.group()
-        name = raw[:1].isupper() and not starts or (raw.isupper() and len(raw) > 1)
+        name = (raw[:1].isupper() and not starts) or (raw.isupper() and len(raw) > 1)
         starts = text[match.end() : match.end() + 1] in (".", "!", "?", ":", "\n")
         low = raw.lower()
         if low.endswith("n't") and low not in CONTRACTIONS:
@@ -125,7 +126,7 @@ def part(one: Sequence[Word], other: Sequence[Word]) -> Parting:
     """Match the words of two questions: same forms first, then same stems, then typing errors."""
     free = set(range(len(other)))
     pairs: dict[int, int] = {}
-    for key in (lambda w: w.form, lambda w: w.stem):
+    for key in (attrgetter("form"), attrgetter("stem")):
         places: dict[str, list[int]] = {}
         for j in sorted(free, reverse=True):
             places.setdefault(key(other[j]), []).append(j)
@@ -152,10 +153,11 @@ def _mistyped(one: Word, other: Word) -> bool:
         return False
     if a[0] != b[0] or frozenset((a, b)) in OPPOSITES:
         return False
-    start = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    pairs = enumerate(zip(a, b, strict=False))
+    start = next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
     a, b = a[start:], b[start:]
     if len(a) == len(b):
-        return a[1:] == b[1:] and len(a) > 1 or (a[:2] == b[1::-1] and a[2:] == b[2:])
+        return (a[1:] == b[1:] and len(a) > 1) or (a[:2] == b[1::-1] and a[2:] == b[2:])
     longer, shorter = (a, b) if len(a) > len(b) else (b, a)
     return longer[1:] == shorter and len(shorter) > 1
 
@@ -228,11 +230,10 @@ def _order(a: Words, b: Words, parting: Parting) -> list[float]:
     places = [j for i, j in parting.shared if a[i].content]
     inversions = sum(x > y for n, x in enumerate(places) for y in places[n + 1 :])
     matched = dict(parting.shared)
-    swapped = inserted = longest = run = 0
-    for i, word in enumerate(a):
-        run = (
-            run + 1 if i in matched and (not run or matched.get(i - 1, -2) + 1 == matched[i]) else 0
-        )
+    longest = run = swapped = inserted = 0
+    for i in range(len(a)):
+        goes_on = i in matched and (not run or matched[i - 1] + 1 == matched[i])
+        run = run + 1 if goes_on else 0
         longest = max(longest, run)
     at_a = [i for i in range(len(a)) if i not in matched and a[i].content]
     taken = set(matched.values())

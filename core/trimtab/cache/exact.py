@@ -213,4 +213,6 @@ def _as_store(store: Store | MutableMapping[str, str]) -> Store:
 
 
 def _leases(store: Store | MutableMapping[str, str] | None) -> Leases | None:
-    return cast(Leases, store) if hasattr(store, "claim") else None
+    """Return what says who of several processes may ask; within one, the flight does."""
+    shared = hasattr(store, "claim") and not isinstance(store, MemoryStore)
+    return cast(Leases, store) if shared else None

@@ -110,56 +110,58 @@ SAME_UNIT = {
 OPPOSITES = frozenset(
     frozenset(pair.split("/"))
     for pair in """
-    open/close open/closed opening/closing on/off in/out up/down upgrade/downgrade increase/decrease
-    raise/lower rise/fall grow/shrink gain/lose win/lose buy/sell purchase/sell lend/borrow
-    import/export upload/download send/receive give/take give/receive push/pull enable/disable
-    activate/deactivate activate/cancel install/uninstall subscribe/unsubscribe follow/unfollow
-    block/unblock lock/unlock mute/unmute hide/show hide/reveal add/remove add/delete
-    insert/delete create/delete create/destroy start/stop start/end start/finish begin/end begin/stop
-    continue/stop pause/resume include/exclude included/excluded with/without accept/reject
-    accept/decline accept/refuse approve/deny approve/reject allow/forbid allow/ban allow/block
-    allowed/forbidden allowed/banned legal/illegal possible/impossible safe/dangerous safe/unsafe
-    safe/harmful good/bad better/worse best/worst advantage/disadvantage advantages/disadvantages
-    pros/cons benefit/drawback benefits/drawbacks benefits/risks strength/weakness
-    strengths/weaknesses positive/negative like/dislike love/hate before/after earlier/later
-    early/late earliest/latest first/last newest/oldest new/old latest/oldest young/old
-    younger/older minimum/maximum min/max least/most less/more fewer/more lowest/highest low/high
-    lower/higher lower/upper cheap/expensive cheaper/pricier cheapest/dearest short/long
-    shorter/longer small/large smaller/larger small/big smaller/bigger smallest/largest
-    smallest/biggest narrow/wide thin/thick light/heavy light/dark bright/dark weak/strong
-    slow/fast slower/faster slow/quick near/far inside/outside indoor/outdoor indoors/outdoors
+    open/close open/closed opening/closing on/off in/out up/down upgrade/downgrade
+    increase/decrease raise/lower rise/fall grow/shrink gain/lose win/lose buy/sell
+    purchase/sell lend/borrow import/export upload/download send/receive give/take give/receive
+    push/pull enable/disable activate/deactivate activate/cancel install/uninstall
+    subscribe/unsubscribe follow/unfollow block/unblock lock/unlock mute/unmute hide/show
+    hide/reveal add/remove add/delete insert/delete create/delete create/destroy start/stop
+    start/end start/finish begin/end begin/stop continue/stop pause/resume include/exclude
+    included/excluded with/without accept/reject accept/decline accept/refuse approve/deny
+    approve/reject allow/forbid allow/ban allow/block allowed/forbidden allowed/banned
+    legal/illegal possible/impossible safe/dangerous safe/unsafe safe/harmful good/bad
+    better/worse best/worst advantage/disadvantage advantages/disadvantages pros/cons
+    benefit/drawback benefits/drawbacks benefits/risks strength/weakness strengths/weaknesses
+    positive/negative like/dislike love/hate before/after earlier/later early/late
+    earliest/latest first/last newest/oldest new/old latest/oldest young/old younger/older
+    minimum/maximum min/max least/most less/more fewer/more lowest/highest low/high lower/higher
+    lower/upper cheap/expensive cheaper/pricier cheapest/dearest short/long shorter/longer
+    small/large smaller/larger small/big smaller/bigger smallest/largest smallest/biggest
+    narrow/wide thin/thick light/heavy light/dark bright/dark weak/strong slow/fast
+    slower/faster slow/quick near/far inside/outside indoor/outdoor indoors/outdoors
     internal/external inbound/outbound incoming/outgoing arrive/depart arrival/departure
     arrivals/departures check-in/check-out checkin/checkout entry/exit enter/leave enter/exit
     join/leave hire/fire employer/employee landlord/tenant buyer/seller lender/borrower
     teacher/student doctor/patient parent/child husband/wife mother/father son/daughter boy/girl
     man/woman men/women male/female boys/girls his/her brother/sister public/private
     domestic/international local/remote online/offline manual/automatic temporary/permanent
-    full/empty full/partial part-time/full-time hot/cold warm/cool wet/dry clean/dirty raw/cooked
-    fresh/frozen sweet/sour soft/hard easy/difficult easy/hard simple/complex true/false
-    right/wrong correct/incorrect valid/invalid success/failure succeed/fail pass/fail alive/dead
-    live/die birth/death born/die married/divorced marry/divorce single/married rich/poor
-    happy/sad friend/enemy ally/enemy peace/war attack/defend north/south east/west
-    northern/southern eastern/western left/right top/bottom front/back above/below over/under
-    ascending/descending horizontal/vertical input/output read/write encode/decode
-    encrypt/decrypt compress/decompress zip/unzip merge/split join/split connect/disconnect
-    attach/detach mount/unmount asset/liability assets/liabilities profit/loss income/expense
-    debit/credit deposit/withdraw deposit/withdrawal save/spend supply/demand export/import
-    hardware/software theory/practice always/never everyone/nobody all/none both/neither
-    day/night morning/evening am/pm weekday/weekend weekdays/weekends summer/winter sunrise/sunset
-    yesterday/tomorrow past/future previous/next last/next ancient/modern breakfast/dinner
-    lunch/dinner adult/child adults/children single/return one-way/return eat/avoid
-    take/avoid use/avoid remember/forget lose/find lost/found ask/answer question/answer
-    encourage/discourage support/oppose agree/disagree appear/disappear trust/distrust
-    agreement/disagreement obey/disobey qualified/unqualified eligible/ineligible
-    suitable/unsuitable available/unavailable able/unable visible/invisible dependent/independent
-    direct/indirect active/inactive active/passive formal/informal regular/irregular
-    voluntary/mandatory optional/mandatory optional/required optional/compulsory
-    refundable/nonrefundable inclusive/exclusive taxable/exempt liable/exempt major/minor
-    majority/minority broad/narrow general/specific abstract/concrete gain/loss weight-gain/weight-loss
-    reduce/increase cut/increase shrink/expand contract/expand tighten/loosen freeze/thaw
-    melt/freeze freeze/unfreeze hire/sack promote/demote immigrate/emigrate immigrant/emigrant
-    predecessor/successor ancestor/descendant cause/prevent cause/cure causes/symptoms cure/prevent
-    treat/prevent diagnose/treat introvert/extrovert introverts/extroverts optimist/pessimist
-    creditor/debtor plaintiff/defendant host/guest winner/loser hero/villain
+    full/empty full/partial part-time/full-time hot/cold warm/cool wet/dry clean/dirty
+    raw/cooked fresh/frozen sweet/sour soft/hard easy/difficult easy/hard simple/complex
+    true/false right/wrong correct/incorrect valid/invalid success/failure succeed/fail
+    pass/fail alive/dead live/die birth/death born/die married/divorced marry/divorce
+    single/married rich/poor happy/sad friend/enemy ally/enemy peace/war attack/defend
+    north/south east/west northern/southern eastern/western left/right top/bottom front/back
+    above/below over/under ascending/descending horizontal/vertical input/output read/write
+    encode/decode encrypt/decrypt compress/decompress zip/unzip merge/split join/split
+    connect/disconnect attach/detach mount/unmount asset/liability assets/liabilities
+    profit/loss income/expense debit/credit deposit/withdraw deposit/withdrawal save/spend
+    supply/demand export/import hardware/software theory/practice always/never everyone/nobody
+    all/none both/neither day/night morning/evening am/pm weekday/weekend weekdays/weekends
+    summer/winter sunrise/sunset yesterday/tomorrow past/future previous/next last/next
+    ancient/modern breakfast/dinner lunch/dinner adult/child adults/children single/return
+    one-way/return eat/avoid take/avoid use/avoid remember/forget lose/find lost/found
+    ask/answer question/answer encourage/discourage support/oppose agree/disagree
+    appear/disappear trust/distrust agreement/disagreement obey/disobey qualified/unqualified
+    eligible/ineligible suitable/unsuitable available/unavailable able/unable visible/invisible
+    dependent/independent direct/indirect active/inactive active/passive formal/informal
+    regular/irregular voluntary/mandatory optional/mandatory optional/required
+    optional/compulsory refundable/nonrefundable inclusive/exclusive taxable/exempt
+    liable/exempt major/minor majority/minority broad/narrow general/specific abstract/concrete
+    gain/loss reduce/increase cut/increase shrink/expand contract/expand tighten/loosen
+    freeze/thaw melt/freeze freeze/unfreeze hire/sack promote/demote immigrate/emigrate
+    immigrant/emigrant predecessor/successor ancestor/descendant cause/prevent cause/cure
+    causes/symptoms cure/prevent treat/prevent diagnose/treat introvert/extrovert
+    introverts/extroverts optimist/pessimist creditor/debtor plaintiff/defendant host/guest
+    winner/loser hero/villain
     """.split()
 )

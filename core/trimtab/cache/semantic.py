@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -13,17 +14,21 @@ from typing import Any, Generic, TypeVar, cast
 
 from trimtab.cache.answers import Kept
 from trimtab.cache.aside import aside
+from trimtab.cache.calibrate import Calibration, calibrate, limit_for
 from trimtab.cache.exact import ExactCache
 from trimtab.cache.memory import MemoryStore
 from trimtab.cache.notes import Asked
 from trimtab.cache.partition import Meant, meant
 from trimtab.cache.stats import Stats
 from trimtab.cache.store import Near, Store, Vectors
+from trimtab.cache.tags import EPOCH
 from trimtab.cache.verify import Reader, Reading
 from trimtab.embed import embedder
-from trimtab.types import Request, Response
+from trimtab.types import Request, Response, digest
 
 log = logging.getLogger("trimtab")
+DEFAULT = 0.9
+"""The limit of a reader of the user's own, which says nothing of its errors."""
 LOOKED_AT = 5
 """How many of the nearest questions are compared: the nearest need not be the same."""
 REMEMBERED = 1024
@@ -60,6 +65,7 @@ class SemanticCache(ExactCache):
             by `aget` alone.
         band: The probability from which on the judge is asked.
         reader: Compares questions, in place of the one that works with `embed`.
+        calibration: An earlier result of `calibrate`.
     """
 
     def __init__(  # noqa: PLR0913
@@ -77,6 +83,7 @@ class SemanticCache(ExactCache):
         keep_tool_answers: bool = False,
         patience: float = 120.0,
         reader: Reader | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         for name, value in {"max_error": max_error, "threshold": threshold, "band": band}.items():
             if value is not None and not 0 <= value <= 1:
@@ -96,7 +103,10 @@ class SemanticCache(ExactCache):
         self.judge = judge
         self.band = band
         self.reader = Reader(embedder(embed)) if reader is None else reader
-        self.limit = 0.9 if threshold is None else threshold
+        self.threshold = threshold
+        self.calibration = calibration
+        """What the user's own pairs taught, or None."""
+        self.limit = self._start()
         """The probability from which on an answer is served."""
         self.failures = 0
         """How often the search by meaning failed, and was left out."""
@@ -104,6 +114,8 @@ class SemanticCache(ExactCache):
         self._readings: _Recent[Reading] = _Recent()
         self._served: _Recent[Match] = _Recent()
         self._semantic, self._counting = 0, threading.Lock()
+        self._pairs: list[tuple[str, str, bool]] = []
+        self._reported = 0
 
     def get(self, request: Request, *, bound: bool = False) -> Response | None:
         """Return an answer to the question, or wait for one; None makes it the caller's to find.
@@ -158,6 +170,48 @@ class SemanticCache(ExactCache):
         if response.keepable and (question := self._meant(request)) is not None:
             await aside(self._place, request.key, question)
 
+    def calibrate(self, pairs: Iterable[tuple[str, str, bool]]) -> Calibration:
+        """Learn from pairs of the application's own what counts as the same question.
+
+        Some 300 pairs are a beginning, 1,000 are better; they should be such as the cache meets: a
+        question, the nearest one asked before, and whether one answer served both. With too few to
+        be sure of the error budget nothing is served by meaning. A plain threshold goes.
+
+        Args:
+            pairs: (question, cached question, same?).
+
+        Raises:
+            ValueError: There are no two pairs of either kind.
+        """
+        rows = list(pairs)
+        texts = sorted({text for pair in rows for text in pair[:2]})
+        readings = dict(zip(texts, self.reader.read_all(texts), strict=True))
+        evidence = [self.reader.compare(readings[a], readings[b]) for a, b, _ in rows]
+        self.calibration = calibrate(evidence, [same for *_, same in rows], self.max_error)
+        self.threshold, self._pairs = None, rows
+        self.limit = self._start()
+        return self.calibration
+
+    def wrong(self, request: Request) -> bool:
+        """Say that the answer last given to a request was a wrong one; False if none is known.
+
+        The two questions are never again taken for one another. Where more are wrong than the
+        error budget allows, the limit rises above this one. An answer to the very same request is
+        forgotten.
+        """
+        match, question = self._served.pop(request.key), self._meant(request)
+        if match is None or question is None:
+            known = self._texts.load(request.key) is not None
+            self._texts.drop(request.key)
+            return known
+        self._texts.save(_wrong(question.partition, question.question, match.near.question), "1")
+        self._reported += 1
+        if self.calibration is not None and self._pairs:
+            self.calibrate([*self._pairs, (question.question, match.near.question, False)])
+        elif self._reported > self.max_error * self._semantic:
+            self.limit = max(self.limit, math.nextafter(match.probability, 2))
+        return True
+
     def clear(self) -> None:
         """Forget all answers. The statistics go on."""
         super().clear()
@@ -173,6 +227,22 @@ class SemanticCache(ExactCache):
             with self._counting:
                 self._semantic += 1
         return super()._told(asked, found)
+
+    def _start(self) -> float:
+        if self.threshold is not None:
+            return self.threshold
+        if self.calibration is not None:
+            return self.calibration.limit
+        held_out = getattr(self.reader, "held_out", None)
+        if held_out is None:
+            return DEFAULT
+        chances, same = held_out()
+        return limit_for(chances, same, self.max_error)
+
+    def _probability(self, reading: Reading, other: Reading) -> float:
+        if self.calibration is None:
+            return self.reader.same(reading, other)
+        return self.calibration.probability(self.reader.compare(reading, other))
 
     def _meant(self, request: Request) -> Meant | None:
         return None if self._passes(request) else meant(request, self.reader.fingerprint)
@@ -196,8 +266,16 @@ class SemanticCache(ExactCache):
         found = []
         for near in self._vectors.nearest(meant.partition, reading.vector, LOOKED_AT):
             other = Reading(near.question, near.vector, near.note)
-            found.append(Match(meant.question, near, self.reader.same(reading, other)))
-        return sorted(found, key=lambda match: -match.probability)
+            found.append(Match(meant.question, near, self._probability(reading, other)))
+        found.sort(key=lambda match: -match.probability)
+        return [match for match in found if not self._is_wrong(meant, match)]
+
+    def _is_wrong(self, meant: Meant, match: Match) -> bool:
+        """Tell whether somebody said so, of a match that would be served or judged."""
+        if match.probability < min(self.limit, self.band):
+            return False
+        said = _wrong(meant.partition, meant.question, match.near.question)
+        return self._texts.load(said) is not None
 
     def _serve(self, asked: Asked, match: Match) -> Kept | None:
         """Load the answer to another question, unless it is gone or made from other data."""
@@ -240,6 +318,11 @@ class SemanticCache(ExactCache):
         if not self.failures:
             log.warning("the search by meaning failed, and is left out of this call: %r", error)
         self.failures += 1
+
+
+def _wrong(partition: str, question: str, other: str) -> str:
+    """Make the key under which two questions are noted as not the same, which is never evicted."""
+    return f"{EPOCH}wrong {digest([partition, *sorted((question, other))])}"
 
 
 class _Leading:

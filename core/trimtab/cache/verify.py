@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from trimtab.embed import fingerprint
+import numpy as np
+
+from trimtab.cache.aligned import Aligner
+from trimtab.cache.contrast import FEATURES, features, words_of
+from trimtab.embed import default_embedder, embedder, fingerprint
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trimtab.types import Embed, Vector
+
+COSINE = 20.0
+"""Log odds that a cosine of 1 is worth. The network never saw it: in its lessons all are near."""
+LONG = 60
+"""Words from which on a text counts as a template: then no word of it that says anything, and no
+number, may differ, because one value among hundreds hardly moves a vector."""
+SIGNS = (
+    "letters jaccard left_min left_max number_changed number_one_sided name_changed "
+    "name_one_sided substituted length_ratio words_max"
+).split()
+"""Measures that a calibration weighs anew, beside the network and the cosine."""
+_AT = [FEATURES.index(name) for name in SIGNS]
+_LEFT, _NUMBERS = FEATURES.index("left_max"), FEATURES.index("number_one_sided")
 
 
 @dataclass(frozen=True)
@@ -18,19 +41,135 @@ class Reading:
     text: str
     vector: Vector
     note: bytes
+    """Its tokens, as the network needs them; empty where the embedder does not show them."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How two questions compare."""
+
+    score: float
+    """Log odds by the shipped model."""
+    cosine: float
+    signs: tuple[float, ...] = ()
+    """See `SIGNS`."""
+
+    @property
+    def row(self) -> list[float]:
+        """All of it, for a calibration."""
+        return [self.score, self.cosine, *self.signs]
 
 
 class Reader:
-    """Compares questions by what an embedder makes of them."""
+    """Compares questions by what an embedder makes of them, and by their words.
 
-    def __init__(self, embed: Embed) -> None:
-        self.embed = embed
-        self.fingerprint = fingerprint(embed)
+    With MiniLM on ONNX Runtime the network reads the states of its tokens; with any other embedder
+    the words alone decide, and the cosine only says which questions are compared.
+    """
+
+    def __init__(self, embed: Embed | None = None) -> None:
+        self.embed = default_embedder() if embed is None else embedder(embed)
+        self._read = getattr(self.embed, "read", None)
+        self._model = _model()
+        self.kind = "words" if self._read is None else "tokens"
+        self.fingerprint = f"{fingerprint(self.embed)}/{self._model.version}"
 
     def read(self, text: str) -> Reading:
         """Read a question, in one pass of the embedder."""
-        return Reading(text, self.embed([text])[0], b"")
+        return self.read_all([text])[0]
+
+    def read_all(self, texts: Sequence[str]) -> list[Reading]:
+        """Read questions together."""
+        if self._read is None:
+            vectors = self.embed(texts)
+            return [Reading(text, row, b"") for text, row in zip(texts, vectors, strict=True)]
+        return [
+            Reading(text, read.vector, self._model.aligner.note(read.ids, read.layers[-1]))
+            for text, read in zip(texts, self._read(texts), strict=True)
+        ]
+
+    def compare(self, one: Reading, other: Reading) -> Evidence:
+        """Weigh what two questions share, and where they part."""
+        measures = features(one.text, other.text)
+        cosine = float(one.vector @ other.vector)
+        if measures[_LEFT] + measures[_NUMBERS] and _is_template(one.text, other.text):
+            score = -99.0
+        elif one.note and other.note:
+            score = self._model.aligner.score(one.note, other.note, measures) + COSINE * cosine
+        else:
+            score = self._model.words(measures)
+        return Evidence(score, cosine, tuple(measures[i] for i in _AT))
 
     def same(self, one: Reading, other: Reading) -> float:
         """Return the probability that one answer serves both."""
-        return max(0.0, float(one.vector @ other.vector))
+        return self.probability(self.compare(one, other))
+
+    def probability(self, evidence: Evidence) -> float:
+        """Turn log odds into a probability, as it was in the questions held out of training."""
+        slope, bias = self._model.odds[self.kind]
+        return sigmoid(slope * evidence.score + bias)
+
+    def held_out(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the probabilities of pairs held out of training, and whether they are the same."""
+        scores, same = self._model.held[self.kind]
+        slope, bias = self._model.odds[self.kind]
+        return 1 / (1 + np.exp(-(slope * scores + bias))), same
+
+
+def same_answer(question: str, cached_question: str) -> float:
+    """Return the probability that the answer to one question serves another just as well.
+
+    The order of the two does not matter. Trained on groups of questions written for it, which are
+    in the repository under `benchmarks/same_answer`; one of two pairs held out of the training
+    that has 0.9 here is the same nine times in ten, where they are as hard as those.
+    """
+    return _reader().same(_reading(question), _reading(cached_question))
+
+
+def sigmoid(value: float) -> float:
+    """Turn log odds into a probability."""
+    return 1 / (1 + math.exp(-max(-500.0, min(500.0, value))))
+
+
+def _is_template(one: str, other: str) -> bool:
+    return max(len(words_of(one)), len(words_of(other))) >= LONG
+
+
+class _Model:
+    """The shipped weights."""
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        self.version = str(weights["version"])
+        self.aligner = Aligner(weights)
+        self._words = [weights[f"words.{name}"] for name in ("hidden", "bias", "out", "shift")]
+        self._mean, self._spread = weights["mean"], weights["spread"]
+        self.odds = {kind: tuple(map(float, weights[f"odds.{kind}"])) for kind in KINDS}
+        self.held = {kind: (weights[f"held.{kind}"], weights["held.same"] > 0) for kind in KINDS}
+
+    def words(self, measures: Sequence[float]) -> float:
+        """Return log odds by the words alone."""
+        sizes = ((np.asarray(measures, np.float32) - self._mean) / self._spread).clip(-4, 4)
+        hidden, bias, out, shift = self._words
+        return float(np.maximum(sizes @ hidden + bias, 0) @ out + shift)
+
+
+KINDS = ("tokens", "words")
+
+
+@lru_cache(maxsize=1)
+def _model() -> _Model:
+    path = files("trimtab.cache") / "same_answer.npz"
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        weights = {name: found[name] for name in found.files}
+    plain = {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in weights.items()}
+    return _Model(plain)
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Reader:
+    return Reader()
+
+
+@lru_cache(maxsize=4096)
+def _reading(text: str) -> Reading:
+    return _reader().read(text)
