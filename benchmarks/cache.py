@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(usual), help=f"default: {usual}")
     parser.add_argument("--pairs", type=int, default=1000, help="how many of QQP's")
     wanted = parser.parse_args()
+    warnings.simplefilter("ignore")  # the peers' own
     folder = wanted.data / "cache"
     pairs = {
         "trap pairs": read_pairs(folder / "trap-pairs.jsonl.gz"),
@@ -92,7 +94,7 @@ def measured(name: str, make: Made, pairs: dict[str, list[Pair]], setting: Setti
         make(Model())
     except ImportError as error:
         return {"missing": str(error)}
-    print(f"  {name} ...", flush=True)
+    print(f"{time.strftime('%X')}  {name}", flush=True)
     found: Figures = {}
     if not isinstance(make(Model()), Agent):
         for of, rows in pairs.items():
@@ -163,25 +165,29 @@ def at_once(make: Made) -> int | str:
     return model.calls if answered == AT_ONCE else f"{model.calls}, {AT_ONCE - answered} failed"
 
 
-def replays(make: Made) -> list[int]:
-    """Hold the same conversation four times, and count the calls of each."""
+def replays(make: Made) -> Figures:
+    """Hold the same conversation four times, and count the calls of each.
+
+    Wrong are answers that had been given to another turn.
+    """
     model = Model()
-    way, counts = make(model), []
+    way, counts, wrong = make(model), [], 0
     for _ in range(4):
         before = model.calls
-        converse(way)
+        answers = converse(way)
         counts.append(model.calls - before)
-    return counts
+        wrong += len(answers) - len(set(answers))
+    return {"calls": counts, "wrong": wrong}
 
 
-def converse(way: Way) -> None:
+def converse(way: Way) -> list[str]:
+    if not isinstance(way, LangChain):
+        return [way.ask(Asked(turn)) for turn in TURNS]
     said: list[Any] = []
     for turn in TURNS:
-        if isinstance(way, LangChain):
-            said.append(HumanMessage(turn))
-            said.append(way.say(FIRST, list(said)))
-        else:
-            way.ask(Asked(turn))
+        said.append(HumanMessage(turn))
+        said.append(way.say(FIRST, list(said)))
+    return [message.text for message in said[1::2]]
 
 
 def streams(make: Made) -> dict[str, bool] | None:
@@ -207,11 +213,11 @@ def timed(make: Made, pairs: list[Pair], setting: Setting) -> Figures:
         way.keep(Asked(text), "An answer of some length. " * 20)
     times: dict[str, list[float]] = {"embedding": [], "same": [], "new": [], "ratio": []}
     for i in range(LOOKUPS):
-        fresh = f"{pairs[-1 - i].question} ({i})"
+        fresh = f"{pairs[-1 - i % len(pairs)].question} ({i})"
         raw = seconds(lambda text=fresh: setting.embed([text]))
         new = seconds(way.look(Asked(fresh)))
         times["embedding"].append(raw)
-        times["same"].append(seconds(way.look(Asked(kept[i]))))
+        times["same"].append(seconds(way.look(Asked(kept[i % len(kept)]))))
         times["new"].append(new)
         times["ratio"].append(new / raw)
     medians = {name: statistics.median(values) for name, values in times.items()}
@@ -244,7 +250,7 @@ def report(found: dict[str, Figures]) -> None:
     ]
     show("the same question, but another ...", ["", *CHANGED], body)
     body = [
-        [n, str(f["calls at once"]), ", ".join(map(str, f["replays"])), streamed(f["streams"])]
+        [n, str(f["calls at once"]), replayed(f["replays"]), streamed(f["streams"])]
         for n, f in there.items()
     ]
     heads = ["", f"calls for {AT_ONCE} at once", "calls of 4 replays", "streams"]
@@ -259,6 +265,11 @@ def cell(share: Figures) -> str:
         return "none of none"
     low, high = share["95 %"]
     return f"{share['share']:.3f} ({low:.3f}-{high:.3f})"
+
+
+def replayed(found: Figures) -> str:
+    told = ", ".join(map(str, found["calls"]))
+    return f"{told} ({found['wrong']} of 12 wrong)" if found["wrong"] else told
 
 
 def streamed(found: dict[str, bool] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from trimtab.cache import SqliteStore
+    from trimtab.cache import Calibration, SemanticCache, SqliteStore
     from trimtab.cache.inventory import Inventory, Sums
     from trimtab.cache.sqlite import Entry
     from trimtab.cache.trial import Pair, Share, Trial
@@ -30,9 +31,12 @@ LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 """What a trial says of other limits than the cache's own."""
 SHOWN = 100
 """Characters of a question and of an answer that are shown of each."""
+LEARNED = ("limit", "served", "wrong", "pairs")
+"""What is written of a calibration."""
 WORST = 5
 """Wrong answers that are shown of a trial; its JSON has all."""
 NOT_KNOWN = "not known"
+URL = re.compile(r"(redis|rediss|unix|valkey|postgres|postgresql):/")
 Units = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 app = typer.Typer(rich_markup_mode=None)
@@ -86,7 +90,7 @@ def show(
         typer.echo("nothing is kept" if question is None else f"no question has {question!r} in it")
     console, now = _console(), time.time()
     for entry in newest:
-        console.print(f"\n[bold]{entry.key}[/bold]", highlight=False)
+        console.print(f"\n{_short(entry.key)}", style="bold", highlight=False, markup=False)
         for name, value in _told(entry, now):
             _line(console, name, value)
 
@@ -145,11 +149,21 @@ def check(
     cache = SemanticCache(max_error=max_error, threshold=threshold, max_entries=2 * len(read))
     with _progress(read) as watched:
         trial = try_pairs(cache, watched)
+    limit, learned = cache.limit, _learned(cache, read)
     if json_:
-        about = {"pairs": pairs.name, "max_error": max_error, "limit": cache.limit}
-        written = {**about, "embedder": cache.reader.fingerprint, **_trial(trial)}
+        about = {"pairs": pairs.name, "max_error": max_error, "limit": limit}
+        written = {**about, "reader": cache.reader.fingerprint, **_trial(trial)}
+        written["calibrated"] = learned and {name: getattr(learned, name) for name in LEARNED}
         json_.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
-    _show(trial, cache.limit, max_error, pairs)
+    _show(trial, limit, max_error, learned)
+
+
+def _learned(cache: SemanticCache, pairs: list[Pair]) -> Calibration | None:
+    """Calibrate with the pairs, if there are enough of both kinds."""
+    try:
+        return cache.calibrate((pair.question, pair.cached, pair.same) for pair in pairs)
+    except ValueError:
+        return None
 
 
 @contextmanager
@@ -158,7 +172,8 @@ def _opened(path: Path, *, write: bool = False) -> Iterator[SqliteStore]:
     from trimtab.cache import SqliteStore
 
     if not path.is_file():
-        raise typer.BadParameter(f"there is no cache at {path}")
+        why = ", and servers cannot be looked into from here" if URL.match(str(path)) else ""
+        raise typer.BadParameter(f"there is no file of a cache at {path}{why}")
     try:
         with SqliteStore(path, read_only=True) as store:
             if not write:
@@ -220,9 +235,11 @@ def _by_model(found: Inventory) -> Table:
     return table
 
 
-def _show(trial: Trial, limit: float, max_error: float, pairs: Path) -> None:
+def _show(trial: Trial, limit: float, max_error: float, learned: Calibration | None) -> None:
     console = _console()
     for name, value in _outcome(trial, limit, max_error):
+        _line(console, name, value)
+    for name, value in _hopes(trial, learned):
         _line(console, name, value)
     if categories := trial.categories:
         console.print(_by_category(categories))
@@ -236,7 +253,7 @@ def _show(trial: Trial, limit: float, max_error: float, pairs: Path) -> None:
 
 _ADVICE = """
 A limit chosen by this table would be fitted to these pairs. To have one chosen
-whose bound holds for others too, calibrate your cache with pairs of your own:
+whose bound holds for others like them, calibrate your cache with such pairs:
 
     from trimtab.cache.trial import read_pairs
     pairs = read_pairs("pairs.jsonl")
@@ -252,6 +269,19 @@ def _outcome(trial: Trial, limit: float, max_error: float) -> Iterator[Fact]:
     yield "traps served", _share(trial.traps)
     yield "right if served", _share(trial.precision)
     yield "wrong if served", f"{_share(wrong)}: {_verdict(wrong, max_error)}"
+
+
+def _hopes(trial: Trial, learned: Calibration | None) -> Iterator[Fact]:
+    from trimtab.cache.trial import Share
+
+    if learned is None:
+        yield "if calibrated", "too few pairs to learn from"
+        return
+    repeats = Share(learned.served - learned.wrong, trial.served.whole)
+    yield "if calibrated", f"repeats served {_share(repeats)},"
+    wrong = Share(learned.wrong, learned.served)
+    yield "", f"wrong if served {_share(wrong)}"
+    yield "", "each pair judged by what was learned from others"
 
 
 def _verdict(wrong: Share, max_error: float) -> str:

@@ -171,7 +171,7 @@ def test_a_cache_in_use_is_read_as_it_is_now(run: Run, kept: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "there is no cache at"),
+        (None, "there is no file of a cache at"),
         (b"", "is empty, and no cache"),
         (b"nothing that SQLite wrote " * 50, "file is not a database"),
     ],
@@ -270,6 +270,7 @@ def test_check_writes_its_figures(run: Run, pairs: Path) -> None:
 
 
 def test_no_hits_are_no_proof_of_safety(run: Run, pairs: Path) -> None:
+    pairs.write_text(json.dumps(PAIRS[2]))
     out = run("check", pairs, "--threshold", 1)[1]
     assert "wrong if served  none of none: too few served to tell" in out
 
@@ -310,6 +311,7 @@ def test_bad_pairs_are_one_line_and_code_2(
         (["check"], "Missing argument"),
         (["check", "x", "--max-error", "2"], "--max-error"),
         (["clean"], "No such command 'clean'"),
+        (["stats", "redis://localhost"], "servers cannot be looked into from here"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_code_2(run: Run, arguments: list[str], told: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trimtab.cache.semantic import SemanticCache
-from trimtab.cache.verify import Reader, Reading
+from trimtab.cache.verify import Evidence, Reader, Reading
 from trimtab.types import Message, Request, Response
 
 GZIP = b"\x1f\x8b"
@@ -134,7 +134,7 @@ def try_pairs(cache: SemanticCache, pairs: Iterable[Pair]) -> Trial:
 
     What it answers stays in the cache: give it an empty one of its own.
     """
-    watch = _Watch(cache.reader)
+    watch = _Watch(cache)
     cache.reader = cast(Reader, watch)
     try:
         return Trial(tuple(_tried(cache, watch, i, pair) for i, pair in enumerate(pairs)))
@@ -165,19 +165,24 @@ def read_pairs(path: Path | str) -> list[Pair]:
 
 
 class _Watch:
-    """Reads as another reader does, and remembers what it last said."""
+    """Is the reader of a cache, and remembers what that made of the last pair."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.fingerprint = reader.fingerprint
+    def __init__(self, cache: SemanticCache) -> None:
+        self.reader, self.calibration = cache.reader, cache.calibration
         self.said: float | None = None
 
-    def read(self, text: str) -> Reading:
-        return self.reader.read(text)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.reader, name)
 
     def same(self, one: Reading, other: Reading) -> float:
         self.said = self.reader.same(one, other)
         return self.said
+
+    def compare(self, one: Reading, other: Reading) -> Evidence:
+        found = self.reader.compare(one, other)
+        if self.calibration is not None:
+            self.said = self.calibration.probability(found)
+        return found
 
 
 def _tried(cache: SemanticCache, watch: _Watch, number: int, pair: Pair) -> Tried:
