@@ -223,8 +223,8 @@ def ways(setting: Setting) -> dict[str, Made]:
 
     from langchain_trimtab import TrimtabCache
 
-    def semantic() -> SemanticCache:
-        return SemanticCache(setting.embed)
+    def semantic(max_error: float = 0.01) -> SemanticCache:
+        return SemanticCache(setting.embed, max_error=max_error)
 
     return {
         "LangChain InMemoryCache": lambda model: LangChain(model, InMemoryCache()),
@@ -236,6 +236,9 @@ def ways(setting: Setting) -> dict[str, Made]:
         ),
         "trimtab ExactCache": lambda model: LangChain(model, TrimtabCache()),
         "trimtab SemanticCache": lambda model: LangChain(model, TrimtabCache(semantic())),
+        "trimtab SemanticCache, max_error 0.05": lambda model: LangChain(
+            model, TrimtabCache(semantic(0.05))
+        ),
         "trimtab SemanticCache, middleware": lambda model: Agent(model, semantic()),
     }
 

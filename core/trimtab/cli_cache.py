@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Fact = tuple[str, str]
 
-LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+LIMITS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 """What a trial says of other limits than the cache's own."""
 SHOWN = 100
 """Characters of a question and of an answer that are shown of each."""
@@ -155,7 +155,7 @@ def check(
         written = {**about, "reader": cache.reader.fingerprint, **_trial(trial)}
         written["calibrated"] = learned and {name: getattr(learned, name) for name in LEARNED}
         json_.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
-    _show(trial, limit, max_error, learned)
+    _show(trial, limit, learned, max_error)
 
 
 def _learned(cache: SemanticCache, pairs: list[Pair]) -> Calibration | None:
@@ -235,11 +235,11 @@ def _by_model(found: Inventory) -> Table:
     return table
 
 
-def _show(trial: Trial, limit: float, max_error: float, learned: Calibration | None) -> None:
+def _show(trial: Trial, limit: float, learned: Calibration | None, max_error: float) -> None:
     console = _console()
     for name, value in _outcome(trial, limit, max_error):
         _line(console, name, value)
-    for name, value in _hopes(trial, learned):
+    for name, value in _hopes(trial, learned, max_error):
         _line(console, name, value)
     if categories := trial.categories:
         console.print(_by_category(categories))
@@ -264,18 +264,20 @@ whose bound holds for others like them, calibrate your cache with such pairs:
 def _outcome(trial: Trial, limit: float, max_error: float) -> Iterator[Fact]:
     served, wrong = trial.served, trial.error
     yield "pairs", f"{len(trial.tried):,}, {served.whole:,} of them repeats of a question"
-    yield "served from", _probability(limit)
+    never = f"never by meaning: no limit is sure to keep {_percent(max_error)}"
+    yield "served from", _probability(limit) if limit <= 1 else never
     yield "repeats served", _share(served)
     yield "traps served", _share(trial.traps)
     yield "right if served", _share(trial.precision)
     yield "wrong if served", f"{_share(wrong)}: {_verdict(wrong, max_error)}"
 
 
-def _hopes(trial: Trial, learned: Calibration | None) -> Iterator[Fact]:
+def _hopes(trial: Trial, learned: Calibration | None, max_error: float) -> Iterator[Fact]:
     from trimtab.cache.trial import Share
 
-    if learned is None:
-        yield "if calibrated", "too few pairs to learn from"
+    if learned is None or not learned.served:
+        told = f"nothing served: too few pairs to be sure of {_percent(max_error)}"
+        yield "if calibrated", told
         return
     repeats = Share(learned.served - learned.wrong, trial.served.whole)
     yield "if calibrated", f"repeats served {_share(repeats)},"
@@ -303,7 +305,7 @@ def _by_category(categories: dict[str, Trial]) -> Table:
 
 def _by_limit(trial: Trial, own: float) -> Table:
     table = _table("With other limits", "repeats served", "traps served", "wrong if served", "95 %")
-    for limit in sorted({*LIMITS, own}):
+    for limit in sorted({*LIMITS, min(own, 1.0)}):
         other = trial.at(limit)
         shares = [other.served, other.traps, other.error]
         table.add_row(

@@ -55,6 +55,11 @@ class MiniLM:
         """Reads texts with the states of their tokens, where ONNX Runtime is installed."""
         return getattr(self._run, "read", None)
 
+    @property
+    def knows(self) -> Callable[[str], bool] | None:
+        """Tells words from typing errors, where ONNX Runtime is installed."""
+        return getattr(self._run, "knows", None)
+
 
 class SentenceTransformer:
     """Any model of sentence-transformers, by its name or folder, or loaded already."""

@@ -54,6 +54,10 @@ class Encoder:
         """Embed texts."""
         return np.array([one.vector for one in self.read(texts)]).reshape(len(texts), -1)
 
+    def knows(self, word: str) -> bool:
+        """Tell whether a lower-case word is in the vocabulary, as typing errors are not."""
+        return self._tokens.token_to_id(word) is not None
+
     def read(self, texts: Sequence[str]) -> list[Read]:
         """Read texts; those of like length go together, so that little is padded."""
         codes = [code.ids for code in self._tokens.encode_batch_fast(list(texts))]

@@ -98,9 +98,16 @@ def limit_for(chances: Array, same: Labels, max_error: float) -> float:
     best = NEVER
     for i in range(SMALLEST - 1, len(order)):
         last = i + 1 == len(order) or chances[order[i + 1]] < chances[order[i]]
-        if last and bound(int(wrong[i]), i + 1) <= max_error:
+        if last and _is_within(int(wrong[i]), i + 1, max_error):
             best = float(chances[order[i]])
     return best
+
+
+def _is_within(wrong: int, served: int, max_error: float) -> bool:
+    """Tell whether `bound` is within the budget, without working it out."""
+    if wrong > max_error * served:
+        return False
+    return max_error >= 1 or _at_most(wrong, served, max_error) <= 1 - CONFIDENCE
 
 
 def bound(wrong: int, served: int) -> float:

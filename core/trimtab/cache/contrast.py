@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -144,6 +144,31 @@ def part(one: Sequence[Word], other: Sequence[Word]) -> Parting:
         tuple(other[j] for j in sorted(free)),
         tuple(sorted(pairs.items())),
     )
+
+
+def is_retyped(question: str, other: str, knows: Callable[[str], bool]) -> bool:
+    """Tell whether two texts are word for word the same, typing errors and politeness apart.
+
+    Of two words a letter apart, one must be unknown: Austin is no error for Austen.
+    """
+    one, two = ([w for w in words_of(t) if w.form not in POLITE] for t in (question, other))
+    return len(one) == len(two) > 0 and all(
+        a.form == b.form or (_mistyped(a, b) and knows(a.form) != knows(b.form))
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def is_reversed(question: str, other: str) -> bool:
+    """Tell whether all that parts two texts is a negation, or a word and its opposite."""
+    parting = part(words_of(question), words_of(other))
+    sides = (parting.left, parting.right)
+    one, two = ([w for w in side if w.content and w.form not in REVERSING] for side in sides)
+    turns = sum(w.form in REVERSING for side in sides for w in side)
+    if len(one) == len(two) == 1:
+        turns += _opposed(one[0], two[0])
+    elif one or two:
+        return False
+    return turns % 2 == 1 and (not one or _opposed(one[0], two[0]))
 
 
 def _mistyped(one: Word, other: Word) -> bool:
@@ -300,4 +325,5 @@ def _opposed(one: Word, other: Word) -> bool:
     )
 
 
+REVERSING = NEGATIONS | {"non", "un"}
 STEMS = frozenset(frozenset(stem(word) for word in pair) for pair in OPPOSITES)

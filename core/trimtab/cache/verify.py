@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimtab.cache.aligned import Aligner
-from trimtab.cache.contrast import FEATURES, features, words_of
+from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, words_of
 from trimtab.embed import default_embedder, embedder, fingerprint
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
     from trimtab.types import Embed, Vector
 
-COSINE = 20.0
+COSINE = 10.0
 """Log odds that a cosine of 1 is worth. The network never saw it: in its lessons all are near."""
+TRUST = 2.0
+"""Log odds up to which the network is believed. Beyond that likeness decides between repeats."""
+RETYPED = 5.0
+"""What the network is taken to say of two texts that are the same but for typing errors."""
+NEVER = -99.0
+"""Log odds of what cannot be the same."""
 LONG = 60
 """Words from which on a text counts as a template: then no word of it that says anything, and no
 number, may differ, because one value among hundreds hardly moves a vector."""
@@ -70,6 +76,7 @@ class Reader:
     def __init__(self, embed: Embed | None = None) -> None:
         self.embed = default_embedder() if embed is None else embedder(embed)
         self._read = getattr(self.embed, "read", None)
+        self._knows = getattr(self.embed, "knows", None)
         self._model = _model()
         self.kind = "words" if self._read is None else "tokens"
         self.fingerprint = f"{fingerprint(self.embed)}/{self._model.version}"
@@ -92,10 +99,11 @@ class Reader:
         """Weigh what two questions share, and where they part."""
         measures = features(one.text, other.text)
         cosine = float(one.vector @ other.vector)
-        if measures[_LEFT] + measures[_NUMBERS] and _is_template(one.text, other.text):
-            score = -99.0
+        forced = ruled(one.text, other.text, measures, self._knows)
+        if forced is not None:
+            score = forced
         elif one.note and other.note:
-            score = self._model.aligner.score(one.note, other.note, measures) + COSINE * cosine
+            score = joined(self._model.aligner.score(one.note, other.note, measures), cosine)
         else:
             score = self._model.words(measures)
         return Evidence(score, cosine, tuple(measures[i] for i in _AT))
@@ -110,10 +118,16 @@ class Reader:
         return sigmoid(slope * evidence.score + bias)
 
     def held_out(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the probabilities of pairs held out of training, and whether they are the same."""
+        """Return the probabilities of pairs held out of training, and whether they are the same.
+
+        A mixed set: to each two repeats, one that was written to be taken for one.
+        """
         scores, same = self._model.held[self.kind]
         slope, bias = self._model.odds[self.kind]
-        return 1 / (1 + np.exp(-(slope * scores + bias))), same
+        repeats, traps = np.flatnonzero(same), np.flatnonzero(~same)
+        some = np.random.default_rng(0).permutation(traps)[: len(repeats) // 2]
+        mixed = np.concatenate([repeats, some])
+        return 1 / (1 + np.exp(-(slope * scores[mixed] + bias))), same[mixed]
 
 
 def same_answer(question: str, cached_question: str) -> float:
@@ -124,6 +138,23 @@ def same_answer(question: str, cached_question: str) -> float:
     that has 0.9 here is the same nine times in ten, where they are as hard as those.
     """
     return _reader().same(_reading(question), _reading(cached_question))
+
+
+def ruled(
+    one: str, other: str, measures: Sequence[float], knows: Callable[[str], bool] | None
+) -> float | None:
+    """Return the log odds where the words settle it, else None."""
+    differ = measures[_LEFT] + measures[_NUMBERS] > 0
+    if (differ and _is_template(one, other)) or is_reversed(one, other):
+        return NEVER
+    if knows and is_retyped(one, other, knows):
+        return joined(RETYPED, 1.0)
+    return None
+
+
+def joined(score: float, cosine: float) -> float:
+    """Join what the network says with the likeness of the vectors, as log odds."""
+    return COSINE * cosine - math.log1p(math.exp(min(TRUST - score, 500.0)))
 
 
 def sigmoid(value: float) -> float:
