@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,19 +41,25 @@ class Encoder:
     def __init__(
         self, folder: Path, *, threads: int = 1, window: int = 256, layers: Sequence[int] = (-1,)
     ) -> None:
+        config, weights = _saved(folder)
         self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokens.no_padding()
-        self._tokens.enable_truncation(window)
+        self._tokens.enable_truncation(min(window, config["max_position_embeddings"]))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 3
+        self._width = json.loads((folder / "config.json").read_text())["hidden_size"]
         self._session = onnxruntime.InferenceSession(
-            _graph(folder, layers), options, providers=["CPUExecutionProvider"]
+            _graph(config, weights, layers), options, providers=["CPUExecutionProvider"]
         )
+        last = weights[f"encoder.layer.{config['num_hidden_layers'] - 1}.output.dense.weight"]
+        self.mark = f"{zlib.crc32(np.ascontiguousarray(last, np.float32)):08x}"
+        """Tells these weights from others."""
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Embed texts."""
-        return np.array([one.vector for one in self.read(texts)]).reshape(len(texts), -1)
+        found = [one.vector for one in self.read(texts)]
+        return np.array(found) if found else np.zeros((0, self._width), np.float32)
 
     def knows(self, word: str) -> bool:
         """Tell whether a lower-case word is in the vocabulary, as typing errors are not."""
@@ -60,7 +67,8 @@ class Encoder:
 
     def read(self, texts: Sequence[str]) -> list[Read]:
         """Read texts; those of like length go together, so that little is padded."""
-        codes = [code.ids for code in self._tokens.encode_batch_fast(list(texts))]
+        whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no half emoji
+        codes = [code.ids for code in self._tokens.encode_batch_fast(whole)]
         order = sorted(range(len(codes)), key=lambda i: len(codes[i]))
         found: dict[int, Read] = {}
         for start in range(0, len(order), BATCH):
@@ -92,18 +100,35 @@ class Read:
     """The tokens' states after each layer asked for."""
 
 
-def _graph(folder: Path, layers: Sequence[int]) -> bytes:
-    """Write the network as an ONNX model.
+def _saved(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Load a model's settings and weights.
 
     Raises:
         ValueError: The folder holds another kind of model.
     """
     config = json.loads((folder / "config.json").read_text())
-    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        raise ValueError(f"not a BERT with gelu: {folder} ({config.get('model_type')})")
-    weights = {
-        k.removeprefix("bert."): v for k, v in load_file(folder / "model.safetensors").items()
-    }
+    kind = [config.get(name) for name in ("model_type", "hidden_act", "position_embedding_type")]
+    if kind not in (["bert", "gelu", "absolute"], ["bert", "gelu", None]):
+        raise ValueError(f"not a BERT with gelu and absolute places: {folder} ({kind})")
+    pooling = folder / "1_Pooling" / "config.json"
+    if pooling.exists() and not _is_mean(json.loads(pooling.read_text())):
+        raise ValueError(f"not a model that takes the mean of its tokens: {folder}")
+    weights = load_file(folder / "model.safetensors")
+    return config, {name.removeprefix("bert."): value for name, value in weights.items()}
+
+
+def _is_mean(pooling: Mapping[str, Any]) -> bool:
+    """Tell whether a model takes the mean, as its settings said it before and say it now."""
+    on = [name for name, value in pooling.items() if name.startswith("pooling_mode_") and value]
+    return pooling.get("pooling_mode", "mean") == "mean" and on in (
+        [], ["pooling_mode_mean_tokens"]
+    )  # fmt: skip
+
+
+def _graph(
+    config: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], layers: Sequence[int]
+) -> bytes:
+    """Write the network as an ONNX model."""
     net = _Net(weights, heads=config["num_attention_heads"], epsilon=config["layer_norm_eps"])
     states = [net.embedded()]
     for layer in range(config["num_hidden_layers"]):

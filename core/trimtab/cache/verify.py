@@ -62,8 +62,9 @@ class Evidence:
 
     @property
     def row(self) -> list[float]:
-        """All of it, for a calibration."""
-        return [self.score, self.cosine, *self.signs]
+        """All of it, for a calibration: the cosine also stretched near 1, where repeats are."""
+        near = min(self.cosine, 0.995)
+        return [self.score, self.cosine, math.log((1 + near) / (1 - near)), *self.signs]
 
 
 class Reader:
