@@ -48,12 +48,12 @@ class Encoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 3
-        self._width = json.loads((folder / "config.json").read_text())["hidden_size"]
+        self._width = int(config["hidden_size"])
         self._session = onnxruntime.InferenceSession(
             _graph(config, weights, layers), options, providers=["CPUExecutionProvider"]
         )
         last = weights[f"encoder.layer.{config['num_hidden_layers'] - 1}.output.dense.weight"]
-        self.mark = f"{zlib.crc32(np.ascontiguousarray(last, np.float32)):08x}"
+        self.mark = f"{zlib.crc32(last.astype(np.float32).tobytes()):08x}"
         """Tells these weights from others."""
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
