@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trimtab.types import Vectors
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MARK = "9fa986d8"
+"""Of its weights, by which they are known wherever they are saved."""
 WINDOW = 256
 """Tokens of a text that MiniLM reads; the rest does not count."""
 HASHED = 1024
@@ -43,8 +45,10 @@ class MiniLM:
 
     def __init__(self, folder: str | Path | None = None, *, threads: int = 1) -> None:
         self.folder = Path(folder) if folder else _weights()
-        self.fingerprint = f"{MINILM if folder is None else self.folder.name}/float32"
         self._run = _runner(self.folder, threads)
+        mark = getattr(self._run, "mark", None)
+        usual = folder is None or mark == MARK
+        self.fingerprint = f"{MINILM if usual else f'{self.folder.name} {mark}'}/float32"
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Embed texts; the longest are embedded together, so that little is padded."""
@@ -166,12 +170,14 @@ def fingerprint(embed: Embed) -> str:
 
 
 def unit(vectors: Any) -> Vectors:
-    """Scale rows to unit length; a row of zeros stays one.
+    """Scale rows to unit length; a row of zeros stays one, and no rows are none.
 
     Raises:
         ValueError: They are not one row of finite numbers a text.
     """
     found = np.asarray(vectors, np.float32)
+    if not len(np.atleast_1d(found)):
+        return found.reshape(0, found.shape[-1])
     if found.ndim != 2:
         raise ValueError(f"an embedder must return one row a text, got the shape {found.shape}")
     if not np.isfinite(found).all():

@@ -44,6 +44,8 @@ class Calibration:
 
     def probability(self, evidence: Evidence) -> float:
         """Return the probability that one answer serves both questions."""
+        if evidence.ruled_out:
+            return 0.0
         row = (np.array(evidence.row) - self.mean) / np.array(self.spread)
         odds = float(row.clip(-6, 6) @ self.weights[:-1] + self.weights[-1])
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, odds))))
@@ -74,8 +76,9 @@ def calibrate(evidence: Sequence[Evidence], same: Sequence[bool], max_error: flo
         out = folds == fold
         held[out] = _odds(scaled[out], fit(scaled[~out], labels[~out]))
     chances = 1 / (1 + np.exp(-held))
-    limit = limit_for(chances, labels, max_error)
-    serves = chances >= limit
+    open_ = ~np.array([one.ruled_out for one in evidence])
+    limit = limit_for(chances[open_], labels[open_], max_error)
+    serves = open_ & (chances >= limit)
     weights = fit(scaled, labels)
     return Calibration(
         tuple(map(float, weights)),

@@ -22,7 +22,7 @@ from trimtab.cache.partition import Meant, meant
 from trimtab.cache.stats import Stats
 from trimtab.cache.store import Near, Store, Vectors
 from trimtab.cache.tags import EPOCH
-from trimtab.cache.verify import Reader, Reading
+from trimtab.cache.verify import Evidence, Reader, Reading
 from trimtab.embed import embedder
 from trimtab.types import Request, Response, digest
 
@@ -31,6 +31,8 @@ DEFAULT = 0.9
 """The limit of a reader of the user's own, which says nothing of its errors."""
 LOOKED_AT = 5
 """How many of the nearest questions are compared: the nearest need not be the same."""
+TIE = 0.02
+"""Cosine. Where one is sure enough, only those nearly as near are compared with it."""
 REMEMBERED = 1024
 """Requests that are remembered between their question and their answer, or its rejection."""
 Judge = Callable[[str, str], "bool | None"] | Callable[[str, str], Awaitable["bool | None"]]
@@ -114,7 +116,7 @@ class SemanticCache(ExactCache):
         self._readings: _Recent[Reading] = _Recent()
         self._served: _Recent[Match] = _Recent()
         self._semantic, self._counting = 0, threading.Lock()
-        self._pairs: list[tuple[str, str, bool]] = []
+        self._lessons: list[tuple[Evidence, bool]] = []
         self._reported = 0
 
     def get(self, request: Request, *, bound: bool = False) -> Response | None:
@@ -186,11 +188,9 @@ class SemanticCache(ExactCache):
         rows = list(pairs)
         texts = sorted({text for pair in rows for text in pair[:2]})
         readings = dict(zip(texts, self.reader.read_all(texts), strict=True))
-        evidence = [self.reader.compare(readings[a], readings[b]) for a, b, _ in rows]
-        self.calibration = calibrate(evidence, [same for *_, same in rows], self.max_error)
-        self.threshold, self._pairs = None, rows
-        self.limit = self._start()
-        return self.calibration
+        return self._learn(
+            [(self.reader.compare(readings[a], readings[b]), same) for a, b, same in rows]
+        )
 
     def wrong(self, request: Request) -> bool:
         """Say that the answer last given to a request was a wrong one; False if none is known.
@@ -206,8 +206,10 @@ class SemanticCache(ExactCache):
             return known
         self._texts.save(_wrong(question.partition, question.question, match.near.question), "1")
         self._reported += 1
-        if self.calibration is not None and self._pairs:
-            self.calibrate([*self._pairs, (question.question, match.near.question, False)])
+        if self._lessons:
+            near = Reading(match.near.question, match.near.vector, match.near.note)
+            evidence = self.reader.compare(self.reader.read(question.question), near)
+            self._learn([*self._lessons, (evidence, False)])
         elif self._reported > self.max_error * self._semantic:
             self.limit = max(self.limit, math.nextafter(match.probability, 2))
         return True
@@ -226,7 +228,16 @@ class SemanticCache(ExactCache):
         if found is not None and found.answer.cached == "semantic":
             with self._counting:
                 self._semantic += 1
+        else:
+            self._served.pop(asked.key)  # what is wrong from now on is another answer
         return super()._told(asked, found)
+
+    def _learn(self, lessons: list[tuple[Evidence, bool]]) -> Calibration:
+        evidence, same = [one for one, _ in lessons], [same for _, same in lessons]
+        found = calibrate(evidence, same, self.max_error)
+        self.calibration, self.threshold, self._lessons = found, None, lessons
+        self.limit = self._start()
+        return found
 
     def _start(self) -> float:
         if self.threshold is not None:
@@ -263,10 +274,15 @@ class SemanticCache(ExactCache):
         """Compare the question with the nearest ones, and return the likeliest first."""
         reading = self.reader.read(meant.question)
         self._readings[key] = reading
-        found = []
+        found: list[Match] = []
+        enough = getattr(self.reader, "floor", -1.0)
         for near in self._vectors.nearest(meant.partition, reading.vector, LOOKED_AT):
+            if near.similarity < enough:
+                break
             other = Reading(near.question, near.vector, near.note)
             found.append(Match(meant.question, near, self._probability(reading, other)))
+            if found[-1].probability >= self.limit:
+                enough = max(enough, near.similarity - TIE)
         found.sort(key=lambda match: -match.probability)
         return [match for match in found if not self._is_wrong(meant, match)]
 

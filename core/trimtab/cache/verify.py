@@ -13,7 +13,7 @@ import numpy as np
 
 from trimtab.cache.aligned import Aligner
 from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, words_of
-from trimtab.embed import default_embedder, embedder, fingerprint
+from trimtab.embed import MINILM, default_embedder, embedder, fingerprint, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COSINE = 10.0
 """Log odds that a cosine of 1 is worth. The network never saw it: in its lessons all are near."""
+FLOOR = 0.5
 TRUST = 2.0
 """Log odds up to which the network is believed. Beyond that likeness decides between repeats."""
 RETYPED = 5.0
@@ -61,6 +62,11 @@ class Evidence:
     """See `SIGNS`."""
 
     @property
+    def ruled_out(self) -> bool:
+        """Whether they cannot be the same, whatever a calibration makes of the rest."""
+        return self.score <= NEVER
+
+    @property
     def row(self) -> list[float]:
         """All of it, for a calibration: the cosine also stretched near 1, where repeats are."""
         near = min(self.cosine, 0.995)
@@ -76,10 +82,13 @@ class Reader:
 
     def __init__(self, embed: Embed | None = None) -> None:
         self.embed = default_embedder() if embed is None else embedder(embed)
-        self._read = getattr(self.embed, "read", None)
-        self._knows = getattr(self.embed, "knows", None)
+        known = fingerprint(self.embed).startswith(MINILM)  # whose states the network was taught
+        self._read = getattr(self.embed, "read", None) if known else None
+        self._knows = getattr(self.embed, "knows", None) if self._read else None
         self._model = _model()
         self.kind = "words" if self._read is None else "tokens"
+        self.floor = FLOOR if self._read else -1.0
+        """The cosine below which no comparison is worth its time."""
         self.fingerprint = f"{fingerprint(self.embed)}/{self._model.version}"
 
     def read(self, text: str) -> Reading:
@@ -87,9 +96,13 @@ class Reader:
         return self.read_all([text])[0]
 
     def read_all(self, texts: Sequence[str]) -> list[Reading]:
-        """Read questions together."""
+        """Read questions together.
+
+        Raises:
+            ValueError: The embedder does not return one row of finite numbers a text.
+        """
         if self._read is None:
-            vectors = self.embed(texts)
+            vectors = unit(self.embed(texts))
             return [Reading(text, row, b"") for text, row in zip(texts, vectors, strict=True)]
         return [
             Reading(text, read.vector, self._model.aligner.note(read.ids, read.layers[-1]))
@@ -97,7 +110,8 @@ class Reader:
         ]
 
     def compare(self, one: Reading, other: Reading) -> Evidence:
-        """Weigh what two questions share, and where they part."""
+        """Weigh what two questions share, and where they part, whichever was asked first."""
+        one, other = sorted((one, other), key=lambda reading: reading.text)
         measures = features(one.text, other.text)
         cosine = float(one.vector @ other.vector)
         forced = ruled(one.text, other.text, measures, self._knows)

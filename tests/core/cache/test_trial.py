@@ -80,7 +80,9 @@ def test_the_very_same_question_is_served_without_being_compared() -> None:
 
 
 def test_a_calibrated_cache_is_tried_with_its_own_probabilities() -> None:
-    learned = Calibration((9.0, 0.0, 5.0), (0.0, 0.0), (1.0, 1.0), limit=0.9)
+    rest = len(Evidence(0.0, 1.0).row) - 1
+    weights = (9.0, *[0.0] * rest, 5.0)
+    learned = Calibration(weights, (0.0,) * (rest + 1), (1.0,) * (rest + 1), limit=0.9)
     tried = try_pairs(cache(threshold=None, calibration=learned), PAIRS).tried
     expected = [learned.probability(Evidence(-score, 1.0)) for score in (0, 0, 6, 1)]
     assert [one.probability for one in tried] == expected
