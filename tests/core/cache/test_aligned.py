@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trimtab.cache.aligned import ROW, TOKENS, Aligner
+from trimtab.cache.aligned import ROW, TOKENS, WIDTH, Aligner, _read
 from trimtab.cache.contrast import FEATURES
 
 TRAIN = Path(__file__).parents[3] / "benchmarks" / "same_answer" / "train.py"
@@ -43,3 +43,40 @@ def test_it_says_what_the_trained_network_says_whichever_comes_first() -> None:
         assert own.score(*notes, list(table[0])) == pytest.approx(wanted, abs=0.02)
         assert own.score(*notes[::-1], list(table[0])) == pytest.approx(wanted, abs=0.02)
         assert len(notes[0]) == ROW * lengths[0]
+
+
+def weights() -> dict[str, np.ndarray]:
+    wide, sizes = 4 * WIDTH + 3, len(FEATURES)
+    shapes = {
+        "project": (WIDTH, 384),
+        "compare": (WIDTH, wide),
+        "hidden": (WIDTH, 4 * WIDTH + sizes),
+        "out": (1, WIDTH),
+    }
+    found = {f"{k}.weight": DICE.normal(0, 0.05, v) for k, v in shapes.items()}
+    found |= {f"{k}.bias": DICE.normal(0, 0.05, v[0]) for k, v in shapes.items()}
+    found |= {"scale": np.array(4.0), "bonus": np.array(2.0)}
+    found |= {"mean": np.zeros(sizes), "spread": np.ones(sizes)}
+    return {name: value.astype(np.float32) for name, value in found.items()}
+
+
+def test_a_note_keeps_the_beginning_of_a_question_a_byte_a_number() -> None:
+    made = weights()
+    ids, states = question(TOKENS + 20)
+    note = Aligner(made).note(ids, states)
+    kept_ids, kept = _read(note)
+    wanted = np.tanh(states[:TOKENS] @ made["project.weight"].T + made["project.bias"])
+
+    assert len(note) == ROW * TOKENS
+    assert (kept_ids == ids[:TOKENS]).all()
+    assert np.abs(kept - wanted).max() <= 0.5 / 127 + 1e-6
+
+
+def test_the_order_of_two_notes_changes_nothing() -> None:
+    network = Aligner(weights())
+    measures = list(map(float, range(len(FEATURES))))
+    for one, other in ((1, 9), (30, 30), (TOKENS, 2)):
+        a, b = network.note(*question(one)), network.note(*question(other))
+        assert network.score(a, b, measures) == pytest.approx(
+            network.score(b, a, measures), abs=1e-4
+        )
