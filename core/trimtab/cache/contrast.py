@@ -160,7 +160,7 @@ def is_retyped(question: str, other: str, knows: Callable[[str], bool]) -> bool:
 
 def is_reversed(question: str, other: str) -> bool:
     """Tell whether all that parts two texts is a negation, or a word and its opposite."""
-    parting = part(words_of(question), words_of(other))
+    parting = _parted(question, other)
     sides = (parting.left, parting.right)
     one, two = ([w for w in side if w.content and w.form not in REVERSING] for side in sides)
     turns = sum(w.form in REVERSING for side in sides for w in side)
@@ -200,7 +200,7 @@ FEATURES = (
 def features(question: str, other: str) -> list[float]:
     """Measure how two questions differ, the same way whichever is asked first."""
     a, b = words_of(question), words_of(other)
-    parting = part(a, b)
+    parting = _parted(question, other)
     return [*_sizes(a, b, parting), *_kinds(parting), *_asked(a, b), *_order(a, b, parting)]
 
 
@@ -317,13 +317,23 @@ def _is_scope(word: Word) -> bool:
 
 
 def _opposed(one: Word, other: Word) -> bool:
-    if frozenset((one.form, other.form)) in OPPOSITES or frozenset((one.stem, other.stem)) in STEMS:
+    if one.form in OPPOSING and frozenset((one.form, other.form)) in OPPOSITES:
+        return True
+    if one.stem in OPPOSING and frozenset((one.stem, other.stem)) in STEMS:
         return True
     shorter, longer = sorted((one.form, other.form), key=len)
-    return len(shorter) > 3 and any(
-        longer == prefix + shorter for prefix in ("un", "in", "im", "ir", "non", "dis", "de")
-    )
+    if len(shorter) <= 3 or not longer.endswith(shorter):
+        return False
+    return longer[: -len(shorter)] in ("un", "in", "im", "ir", "non", "dis", "de")
+
+
+@lru_cache(maxsize=64)
+def _parted(question: str, other: str) -> Parting:
+    """Match the words of two texts, which several looks at the same pair need."""
+    return part(words_of(question), words_of(other))
 
 
 REVERSING = NEGATIONS | {"non", "un"}
 STEMS = frozenset(frozenset(stem(word) for word in pair) for pair in OPPOSITES)
+OPPOSING = frozenset().union(*OPPOSITES, *STEMS)
+"""All words and stems that have an opposite."""
