@@ -275,16 +275,26 @@ class SemanticCache(ExactCache):
         reading = self.reader.read(meant.question)
         self._readings[key] = reading
         found: list[Match] = []
-        enough = getattr(self.reader, "floor", -1.0)
+        enough = -1.0
         for near in self._vectors.nearest(meant.partition, reading.vector, LOOKED_AT):
             if near.similarity < enough:
                 break
             other = Reading(near.question, near.vector, near.note)
+            if not self._may_match(reading, other):
+                continue
             found.append(Match(meant.question, near, self._probability(reading, other)))
             if found[-1].probability >= self.limit:
                 enough = max(enough, near.similarity - TIE)
         found.sort(key=lambda match: -match.probability)
         return [match for match in found if not self._is_wrong(meant, match)]
+
+    def _may_match(self, reading: Reading, other: Reading) -> bool:
+        """Tell at little cost whether a comparison can come to anything."""
+        may_reach = getattr(self.reader, "may_reach", None)
+        if may_reach is None or self.calibration is not None:
+            return True
+        least = min(self.limit, self.band) if self.judge else self.limit
+        return bool(may_reach(reading, other, least))
 
     def _is_wrong(self, meant: Meant, match: Match) -> bool:
         """Tell whether somebody said so, of a match that would be served or judged."""

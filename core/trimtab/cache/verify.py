@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 COSINE = 10.0
 """Log odds that a cosine of 1 is worth. The network never saw it: in its lessons all are near."""
-FLOOR = 0.5
 TRUST = 2.0
 """Log odds up to which the network is believed. Beyond that likeness decides between repeats."""
 RETYPED = 5.0
@@ -87,8 +86,6 @@ class Reader:
         self._knows = getattr(self.embed, "knows", None) if self._read else None
         self._model = _model()
         self.kind = "words" if self._read is None else "tokens"
-        self.floor = FLOOR if self._read else -1.0
-        """The cosine below which no comparison is worth its time."""
         self.fingerprint = f"{fingerprint(self.embed)}/{self._model.version}"
 
     def read(self, text: str) -> Reading:
@@ -126,6 +123,14 @@ class Reader:
     def same(self, one: Reading, other: Reading) -> float:
         """Return the probability that one answer serves both."""
         return self.probability(self.compare(one, other))
+
+    def may_reach(self, one: Reading, other: Reading, limit: float) -> bool:
+        """Tell, at less cost than `same`, whether the probability can be so high at all."""
+        if not (one.note and other.note):
+            return True
+        slope, bias = self._model.odds[self.kind]
+        best = sigmoid(slope * COSINE * float(one.vector @ other.vector) + bias)
+        return best >= limit or bool(self._knows and is_retyped(one.text, other.text, self._knows))
 
     def probability(self, evidence: Evidence) -> float:
         """Turn log odds into a probability, as it was in the questions held out of training."""

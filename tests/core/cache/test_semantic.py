@@ -23,8 +23,8 @@ import trimtab
 from trimtab import Pipeline
 from trimtab.cache import MemoryStore, SqliteStore, tagged
 from trimtab.cache.indexes import Indexes
-from trimtab.cache.semantic import SemanticCache
-from trimtab.cache.verify import Reading
+from trimtab.cache.semantic import DEFAULT, SemanticCache
+from trimtab.cache.verify import Evidence, Reading
 from trimtab.types import Message, Part, Request, Response, Tool, Usage
 
 CORE = str(Path(trimtab.__file__).parents[1])
@@ -45,6 +45,12 @@ class Fake:
         dice = np.random.default_rng(zlib.crc32(about.encode()))
         vector = dice.standard_normal(32).astype(np.float32)
         return Reading(text, vector / np.linalg.norm(vector), text.encode())
+
+    def read_all(self, texts: list[str]) -> list[Reading]:
+        return [self.read(text) for text in texts]
+
+    def compare(self, one: Reading, other: Reading) -> Evidence:
+        return Evidence(10 * self.same(one, other) - 8, float(one.vector @ other.vector))
 
     def same(self, one: Reading, other: Reading) -> float:
         """Count what both questions say of themselves, where they are about the same."""
@@ -528,3 +534,127 @@ def test_questions_are_found_with_real_vectors() -> None:
     assert cache.get(asked("How do I reset my password?")) == ANSWER
     assert cache.get(asked("Where is the nearest bakery?")) is None
     assert cache.stats().semantic == 1 and cache.failures == 0
+
+
+def lessons(count: int) -> list[tuple[str, str, bool]]:
+    """Label pairs so that from 0.6 on they are the same."""
+    sure = [i / count for i in range(count)]
+    return [(f"tea: {s}", "tea: 1.0", s >= 0.6) for s in sure]
+
+
+def test_a_calibration_moves_the_limit_to_where_pairs_are_the_same() -> None:
+    cache = cached(max_error=0.05)
+    cache.put(asked("tea: 0.9"), ANSWER)
+    assert cache.get(asked("tea: 0.75")) is None
+    cache.release(asked("tea: 0.75"))
+    found = cache.calibrate(lessons(400))
+    assert cache.threshold is None and cache.calibration is found and cache.limit == found.limit
+    assert (found.pairs, found.wrong <= 0.05 * found.served) == (400, True) and found.served > 100
+    assert cache.get(asked("tea: 0.75")) == ANSWER
+    assert cache.get(asked("tea: 0.3")) is None
+    restarted = SemanticCache(reader=Fake(), calibration=found)  # type: ignore[arg-type]
+    assert restarted.limit == found.limit
+
+
+def test_with_too_few_pairs_nothing_is_served_by_meaning() -> None:
+    cache = cached()
+    cache.put(BASE, ANSWER)
+    assert cache.calibrate(lessons(20)).served == 0
+    assert cache.get(asked("tea: 0.99")) is None and cache.get(BASE) == ANSWER
+
+
+@pytest.mark.parametrize("pairs", [[], [("a", "b", True)] * 9])
+def test_a_calibration_with_one_kind_of_pairs_is_refused_and_changes_nothing(pairs: Any) -> None:
+    cache = cached()
+    with pytest.raises(ValueError, match="that are the same and pairs that are not"):
+        cache.calibrate(pairs)
+    assert (cache.limit, cache.threshold, cache.calibration) == (0.8, 0.8, None)
+
+
+def test_a_reader_that_says_nothing_of_its_errors_has_the_usual_limit() -> None:
+    assert SemanticCache(reader=Fake()).limit == DEFAULT  # type: ignore[arg-type]
+
+
+def test_a_wrong_answer_is_never_served_again(cache: SemanticCache) -> None:
+    cache.put(asked("tea: 0.9"), ANSWER)
+    cache.put(asked("milk: 0.9"), said("milk"))
+    assert cache.get(asked("tea: 0.95")) == ANSWER
+    assert cache.wrong(asked("tea: 0.95"))
+    cache.limit = 0.8
+    assert cache.get(asked("tea: 0.95")) is None
+    cache.put(asked("tea: 0.95"), said("right"))
+    cache._texts.drop(asked("tea: 0.95").key)
+    assert cache.get(asked("tea: 0.95")) is None
+    assert cache.get(asked("tea: 0.9")) == ANSWER  # it was right for its own question
+    other = cache.get(asked("milk: 0.95"))
+    assert other is not None and other.message.text == "milk"
+
+
+def test_what_is_wrong_one_way_is_wrong_the_other_way_and_for_the_judge() -> None:
+    cache = cached(judge=lambda one, other: True)
+    cache.put(asked("tea: 0.9"), ANSWER)
+    assert cache.get(asked("tea: 0.6")) == ANSWER
+    assert cache.wrong(asked("tea: 0.6"))
+    assert cache.get(asked("tea: 0.6")) is None
+    cache.put(asked("tea: 0.6"), said("new"))
+    cache._texts.drop(asked("tea: 0.9").key)
+    assert cache.get(asked("tea: 0.9")) is None
+
+
+def test_wrong_answers_are_remembered_after_a_restart(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "cache.db") as store:
+        cache = cached(store)
+        cache.put(BASE, ANSWER)
+        assert cache.get(asked("tea: 0.95")) == ANSWER
+        assert cache.wrong(asked("tea: 0.95"))
+    with SqliteStore(tmp_path / "cache.db") as store:
+        assert cached(store).get(asked("tea: 0.95")) is None
+        assert cached(store).get(asked("tea: 0.96")) == ANSWER
+
+
+def test_a_wrong_answer_over_the_budget_raises_the_limit_above_it() -> None:
+    cache = cached(max_error=0.3)
+    cache.put(asked("tea: 1.0"), ANSWER)
+    for sure in ("0.81", "0.82", "0.83", "0.84"):
+        assert cache.get(asked(f"tea: {sure}")) == ANSWER
+    assert cache.wrong(asked("tea: 0.81")) and cache.limit == 0.8  # one of four
+    assert cache.wrong(asked("tea: 0.83")) and 0.83 < cache.limit < 0.831  # two of four
+    assert cache.wrong(asked("tea: 0.82")) and 0.83 < cache.limit < 0.831  # it never falls
+    assert cache.get(asked("tea: 0.825")) is None
+    assert cache.get(asked("tea: 0.84")) == ANSWER
+
+
+def test_a_wrong_answer_is_one_more_lesson_and_no_other_is_read_again() -> None:
+    cache = cached(max_error=0.05)
+    first = cache.calibrate(lessons(400))
+    cache.put(asked("tea: 1.0"), ANSWER)
+    assert cache.get(asked("tea: 0.9")) == ANSWER
+    cache.reader.reads.clear()  # type: ignore[attr-defined]
+    assert cache.wrong(asked("tea: 0.9"))
+    assert cache.reader.reads == ["tea: 0.9"]  # type: ignore[attr-defined]
+    assert cache.calibration is not None and cache.calibration.pairs == 401
+    assert cache.calibration != first and cache.limit == cache.calibration.limit
+
+
+def test_what_is_wrong_is_the_answer_last_given() -> None:
+    cache = cached()
+    assert not cache.wrong(BASE)
+    cache.put(BASE, ANSWER)
+    assert cache.get(BASE) == ANSWER
+    assert cache.wrong(BASE) and cache.get(BASE) is None
+    cache.put(BASE, ANSWER)
+    assert cache.get(asked("tea: 0.95")) == ANSWER
+    cache.put(asked("tea: 0.95"), said("its own"))
+    found = cache.get(asked("tea: 0.95"))
+    assert found is not None and found.message.text == "its own"
+    assert cache.wrong(asked("tea: 0.95"))
+    assert cache.get(asked("tea: 0.95")) == ANSWER  # of the two only its own was wrong
+    assert cache.limit == 0.8
+
+
+async def test_a_wrong_answer_to_an_async_caller_is_known_too() -> None:
+    cache = cached()
+    await cache.aput(BASE, ANSWER)
+    assert await cache.aget(asked("tea: 0.95")) == ANSWER
+    assert cache.wrong(asked("tea: 0.95"))
+    assert await cache.aget(asked("tea: 0.95")) is None
