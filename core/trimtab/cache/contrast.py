@@ -171,6 +171,15 @@ def is_reversed(question: str, other: str) -> bool:
     return turns % 2 == 1 and (not one or _opposed(one[0], two[0]))
 
 
+def is_swapped(question: str, other: str) -> bool:
+    """Tell whether two texts only have words at each other's place: Rome to Oslo, Oslo to Rome."""
+    one, two = words_of(question), words_of(other)
+    frame = [[None if w.content else w.form for w in words] for words in (one, two)]
+    forms = [[w.form for w in words] for words in (one, two)]
+    framed = frame[0] == frame[1] and any(frame[0])
+    return framed and forms[0] != forms[1] and sorted(forms[0]) == sorted(forms[1])
+
+
 def _mistyped(one: Word, other: Word) -> bool:
     """Tell whether two words are one, with a letter lost, doubled, changed or swapped."""
     a, b = one.form, other.form

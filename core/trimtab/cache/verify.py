@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimtab.cache.aligned import Aligner
-from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, words_of
+from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, is_swapped, words_of
 from trimtab.embed import MINILM, default_embedder, embedder, fingerprint, unit
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def ruled(
 ) -> float | None:
     """Return the log odds where the words settle it, else None."""
     differ = measures[_LEFT] + measures[_NUMBERS] > 0
-    if (differ and _is_template(one, other)) or is_reversed(one, other):
+    if (differ and _is_template(one, other)) or is_reversed(one, other) or is_swapped(one, other):
         return NEVER
     if knows and is_retyped(one, other, knows):
         return joined(RETYPED, 1.0)

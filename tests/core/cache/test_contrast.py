@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, words_of
+from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, is_swapped, words_of
 
 KNOWN = frozenset("how do i renew my passport trial trail in austin austen".split())
 
@@ -112,3 +112,9 @@ def test_a_text_parts_from_itself_in_nothing(text: str) -> None:
 def test_each_kind_of_difference_is_seen(one: str, other: str, signs: dict[str, int]) -> None:
     found = measured(one, other)
     assert {name: found[name] for name in signs} == signs
+
+
+def test_there_and_back_are_two_questions() -> None:
+    assert is_swapped("Flights from Paris to Rome", "flights from Rome to Paris?")
+    assert not is_swapped("Flights from Paris to Rome", "Flights from Paris to Rome")
+    assert not is_swapped("renew passport online", "online passport renew")
