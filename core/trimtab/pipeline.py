@@ -120,6 +120,7 @@ class Pipeline:
     in `failures`, and left out of that call; only a spent budget stops one.
 
     Args:
+        steps: As they run, but that one with a true `last` runs after all others.
         count: Tokens of a text; the counter of the request's model where it is not given.
         outlook: What the provider's prefix cache costs, and how many calls a session is expected
             to make; what is known of the request's model where it is not given.
@@ -134,7 +135,7 @@ class Pipeline:
         count: Counter | None = None,
         outlook: Outlook | None = None,
     ) -> None:
-        self.steps = tuple(steps)
+        self.steps = tuple(sorted(steps, key=lambda step: getattr(step, "last", False)))
         self.cache = cache
         self.ledger = Ledger() if ledger is None else ledger
         self.count = count
@@ -142,6 +143,16 @@ class Pipeline:
         self.failures: Tally[str] = Tally()
         self.fingerprint = digest([_identity(step) for step in self.steps])
         self._sent = _Sent()
+
+    def with_steps(self, *steps: Step) -> Pipeline:
+        """Return a pipeline with more steps, as a recipe with a budget; all else is shared."""
+        return Pipeline(
+            (*self.steps, *steps),
+            cache=self.cache,
+            ledger=self.ledger,
+            count=self.count,
+            outlook=self.outlook,
+        )
 
     @property
     def tools(self) -> tuple[RunnableTool, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from trimtab.prices import LOOKBACK, Outlook, outlook_for, rule_for
 from trimtab.tokens import count_message, count_tool, counter_for
@@ -59,27 +60,41 @@ def _before(messages: Sequence[Message]) -> int:
 
 @tail
 @dataclass(frozen=True)
-class CachePrefix:
-    """Asks the provider to cache what the next call begins with, as far as it wants to be asked.
+class BreakPoints:
+    """Asks the provider to cache what the next call begins with, where it wants to be asked.
 
-    Of Anthropic's models by break points; of OpenAI's by a `prompt_cache_key`, which sends the
-    calls of a conversation to the machine that has cached it. The last of a pipeline's steps, so
-    that it sees what is sent.
+    Of Anthropic's models only; a request to any other is left as it is.
     """
 
-    key: Callable[[Request], str] | None = None
-    """Names what shares a prefix; a conversation where it is not given."""
+    last: ClassVar[bool] = True
     outlook: Outlook | None = None
     """How many calls a session is expected to make; what is known of the model if not given."""
     count: Counter | None = None
 
     def __call__(self, request: Request) -> Request:
-        """Return the request with what asks for its caching."""
-        rule = rule_for(request.model)
-        if rule.marks:
-            calls = None if self.outlook is None else self.outlook.calls
-            return replace(request, marks=break_points(request, self.count, calls=calls))
-        if "developers.openai.com" not in rule.source or "prompt_cache_key" in request.params:
+        """Return the request with break points."""
+        if not rule_for(request.model).marks:
+            return request
+        calls = None if self.outlook is None else self.outlook.calls
+        marks = break_points(request, self.count, calls=calls)
+        return replace(request, marks=marks) if marks else request
+
+
+@tail
+@dataclass(frozen=True)
+class CacheKey:
+    """Sends the calls of a conversation to the machine that has cached it: `prompt_cache_key`.
+
+    Of OpenAI's models only. What other servers make of it, and old SDKs, is theirs to say.
+    """
+
+    key: Callable[[Request], str] | None = None
+    """Names what shares a prefix; a conversation where it is not given."""
+
+    def __call__(self, request: Request) -> Request:
+        """Return the request with a key, unless it has one."""
+        ours = "developers.openai.com" in rule_for(request.model).source
+        if not ours or "prompt_cache_key" in request.params:
             return request
         named = request.conversation if self.key is None else self.key(request)
         return replace(request, params={**request.params, "prompt_cache_key": named})

@@ -7,6 +7,7 @@ from dataclasses import replace
 from trimtab.compress import Compress, Lossless, Originals, Reduce, Repeats, Tighten
 from trimtab.offer import Offer
 from trimtab.pipeline import Pipeline
+from trimtab.prefix import BreakPoints
 from trimtab.prices import Outlook, outlook_for
 from trimtab.prune import History
 from trimtab.tokens import counter_for
@@ -22,6 +23,7 @@ def lossless(model: str) -> Pipeline:
         ShortenTools(words=1, count=count),
         Compress(Lossless(count)),
         Repeats(count=count),
+        BreakPoints(count=count),
     )
     return Pipeline(steps, count=count, outlook=outlook_for(model))
 
@@ -51,6 +53,7 @@ def balanced(model: str, *, calls: int = 10) -> Pipeline:
         Offer(originals.tool, lossy, outlook, count),
         *lossy,
         repeats,
+        BreakPoints(count=count),
     )
     return Pipeline(steps, count=count, outlook=outlook)
 
@@ -83,6 +86,7 @@ def lean(model: str, *, calls: int = 15) -> Pipeline:
             count=count,
         ),
         repeats,
+        BreakPoints(count=count),
     )
     return Pipeline(steps, count=count, outlook=outlook)
 

@@ -300,7 +300,7 @@ def _answer(handler: Callable[[ModelRequest[Any]], Answer], tries: Tries) -> Ans
     """Ask the model that was chosen, and others where its provider fails."""
     while True:
         try:
-            return handler(tries.request)
+            return handler(tries.sent)
         except Exception as error:
             tries.failed(error)
 
@@ -311,7 +311,7 @@ async def _aanswer(
     """Do the same without blocking the event loop."""
     while True:
         try:
-            return await handler(tries.request)
+            return await handler(tries.sent)
         except Exception as error:
             tries.failed(error)
 

@@ -12,6 +12,7 @@ from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.language_models import BaseChatModel
 from langgraph.errors import GraphBubbleUp
 
+from langchain_trimtab.breaks import marked
 from langchain_trimtab.convert import name_of
 from langchain_trimtab.routing import StandIns, model_of_name, tier_of
 from trimtab.pipeline import Pipeline, Plan
@@ -50,13 +51,7 @@ class Models:
             raise ValueError(f"models must be {tiers.names}, got {tuple(self._models)}")
         if found is not None:
             return pipeline
-        return Pipeline(
-            (*pipeline.steps, tiers),
-            cache=pipeline.cache,
-            ledger=pipeline.ledger,
-            count=pipeline.count,
-            outlook=pipeline.outlook,
-        )
+        return pipeline.with_steps(tiers)
 
     def tried(self, pipeline: Pipeline, plan: Plan, sent: ModelRequest[Any]) -> Tries:
         """Say what to send: to the model that was chosen first, and to others where that fails."""
@@ -90,6 +85,11 @@ class Tries:
         self._models = models or {}
         self._tier = ""
         self._stand_ins = None if tiers is None else StandIns(tiers, failover=True)
+
+    @property
+    def sent(self) -> ModelRequest[Any]:
+        """The request with the break points that were planned, where its model takes them."""
+        return marked(self.request, self.plan.request)
 
     def to(self, tier: str) -> Tries:
         """Send the request to the model of a tier."""

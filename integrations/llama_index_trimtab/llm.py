@@ -27,7 +27,6 @@ from llama_index_trimtab.requests import Chat, Completion, Tooling
 from llama_index_trimtab.rounds import aanswer, answer, astream, stream
 from llama_index_trimtab.routing import Routes, routes_of, tiers_of, tool_calls_of
 from trimtab.pipeline import Pipeline
-from trimtab.types import Step
 
 if TYPE_CHECKING:
     from trimtab.route.cascade import Cascade
@@ -92,7 +91,7 @@ class TrimtabLLM(FunctionCallingLLM):
         pipeline = _balanced(inner) if pipeline is None else pipeline
         routes = routes_of(pipeline, inner, models, cascade)
         if models and routes.known is None:
-            pipeline = _with_step(pipeline, tiers_of(models))
+            pipeline = pipeline.with_steps(tiers_of(models))
             routes = routes_of(pipeline, inner, models, cascade)
         self._pipeline, self._routes, self._ours = pipeline, routes, Ours.of(pipeline)
 
@@ -310,16 +309,6 @@ def _checked(llm: LLM | None, pipeline: Pipeline | None) -> LLM:
     if isinstance(llm, TrimtabLLM) and pipeline and llm.pipeline.ledger is pipeline.ledger:
         raise ValueError("one ledger would count each call twice: give each pipeline its own")
     return llm
-
-
-def _with_step(pipeline: Pipeline, step: Step) -> Pipeline:
-    return Pipeline(
-        (*pipeline.steps, step),
-        cache=pipeline.cache,
-        ledger=pipeline.ledger,
-        count=pipeline.count,
-        outlook=pipeline.outlook,
-    )
 
 
 def _balanced(llm: LLM) -> Pipeline:

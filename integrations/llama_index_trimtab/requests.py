@@ -16,6 +16,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import BaseTool
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
+from llama_index_trimtab.breaks import marked
 from llama_index_trimtab.convert import (
     answer_from_chat,
     calls_in_blocks,
@@ -163,7 +164,7 @@ class Chat:
         kwargs = {**kwargs, **_changes(asked, attempt)}
         if _offers(planned.tools, kwargs):
             kwargs["tools"] = tools_back(_theirs(planned.tools, asked.tools, tools), tools)
-        return messages, kwargs
+        return marked(attempt.llm, planned, messages, kwargs)
 
     def learned(self, found: ChatResponse | None, told: Receipt, *, whole: bool = True) -> Response:
         """Say what came back in trimtab's terms; never fails."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from trimtab import Message, Pipeline, Request, Response, Tool, ToolCall, Usage
-from trimtab.prefix import MOST, CachePrefix, break_points
+from trimtab.cache import ExactCache
+from trimtab.ledger import Ledger
+from trimtab.prefix import MOST, BreakPoints, CacheKey, break_points
 from trimtab.prices import CacheRule, Outlook, PrefixCache, outlook_for
+from trimtab.recipes import balanced, lean, lossless
+from trimtab.types import fold
 
 CLAUDE, GPT = "claude-sonnet-4-5", "gpt-5"
 RULES = Message("system", "Never refund more than the ticket. " * 200)
@@ -68,7 +75,7 @@ def test_the_simulator_reads_and_writes_up_to_break_points_alone() -> None:
 
 def test_each_call_of_a_conversation_reads_all_that_the_one_before_sent() -> None:
     cache = PrefixCache(words, EACH)
-    pipeline = Pipeline([CachePrefix()])
+    pipeline = Pipeline([BreakPoints()])
     read = 0
     for turns in range(1, 12, 2):
         sent = pipeline.plan(request(RULES, *talk(turns))).request
@@ -80,13 +87,13 @@ def test_each_call_of_a_conversation_reads_all_that_the_one_before_sent() -> Non
 
 
 def test_an_openai_conversation_stays_with_the_machine_that_knows_it() -> None:
-    step = CachePrefix()
+    step = CacheKey()
     one, two = (step(request(RULES, *talk(turns), model=GPT)) for turns in (1, 5))
     other = step(request(RULES, Message("user", "another"), model=GPT))
     keys = [each.params["prompt_cache_key"] for each in (one, two, other)]
     assert keys[0] == keys[1] != keys[2]
     given = request(RULES, model=GPT)
-    by_tenant = CachePrefix(key=lambda asked: f"tenant {asked.tenant}")(given)
+    by_tenant = CacheKey(key=lambda asked: f"tenant {asked.tenant}")(given)
     assert by_tenant.params == {"prompt_cache_key": "tenant "}
     assert step(by_tenant) is by_tenant
 
@@ -94,15 +101,39 @@ def test_an_openai_conversation_stays_with_the_machine_that_knows_it() -> None:
 @pytest.mark.parametrize("model", ["gemini-3-flash", "my-own"])
 def test_providers_that_need_no_asking_are_left_alone(model: str) -> None:
     asked = request(RULES, *talk(3), model=model)
-    assert CachePrefix()(asked) is asked
+    assert BreakPoints()(asked) is asked
+    assert CacheKey()(asked) is asked
 
 
 def test_asking_changes_nothing_of_what_is_said() -> None:
     asked = request(RULES, *talk(3))
-    sent = CachePrefix(outlook=Outlook(calls=1))(asked)
+    sent = BreakPoints(outlook=Outlook(calls=1))(asked)
     assert sent == asked
     assert sent.key == asked.key
     assert (sent.marks, asked.marks) == ((0, 1), ())
     assert outlook_for(CLAUDE).calls > 1
     answer = Response(Message("assistant", "ok"))
-    assert Pipeline([CachePrefix()]).run(asked, lambda sent: answer) is answer
+    assert Pipeline([BreakPoints()]).run(asked, lambda sent: answer) is answer
+
+
+def test_break_points_are_set_last_in_what_the_other_steps_send() -> None:
+    def double(asked: Request) -> Request:
+        return replace(asked, messages=(asked.messages[0], *asked.messages))
+
+    pipeline = Pipeline([BreakPoints(), fold(double)]).with_steps(CacheKey())
+    assert pipeline.plan(request(RULES, *talk(3))).request.marks == (0, 2, 5)
+
+
+@pytest.mark.parametrize("recipe", [lossless, balanced, lean])
+def test_every_recipe_sets_them(recipe: Callable[[str], Pipeline]) -> None:
+    assert recipe(CLAUDE).plan(request(RULES, *talk(3))).request.marks
+    assert not recipe(GPT).plan(request(RULES, *talk(3), model=GPT)).request.marks
+
+
+def test_a_pipeline_with_more_steps_shares_all_else() -> None:
+    cache, ledger = ExactCache(), Ledger()
+    given = Pipeline([CacheKey()], cache=cache, ledger=ledger, count=words, outlook=Outlook())
+    more = given.with_steps(BreakPoints())
+    assert (more.cache, more.ledger, more.count, more.outlook) == (cache, ledger, words, Outlook())
+    assert [type(step) for step in more.steps] == [CacheKey, BreakPoints]
+    assert len(given.steps) == 1

@@ -20,7 +20,7 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     TodoListMiddleware,
 )
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -29,6 +29,7 @@ from trimtab import Pipeline
 from trimtab.cache import ExactCache
 from trimtab.compress import Compress, Lossless
 from trimtab.errors import BudgetExceeded
+from trimtab.route import Rule, Tiers
 from trimtab.types import Message, Request, RunnableTool, Tool, fold
 
 
@@ -239,8 +240,12 @@ def claude(requests: list[Any]) -> Any:
     from langchain_core.outputs import ChatGeneration, ChatResult
 
     class Offline(anthropic.ChatAnthropic):  # type: ignore[misc, name-defined]
+        api_down: bool = False
+
         def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kw: Any):
             requests.append(self._get_request_payload(messages, stop=stop, **kw))
+            if self.api_down:
+                raise ConnectionError("down")
             usage = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
             return ChatResult(
                 generations=[ChatGeneration(message=AIMessage("ok", usage_metadata=usage))]
@@ -315,3 +320,58 @@ def test_a_pipeline_shared_by_agents_keeps_their_conversations_apart(
         run(model, [orders_tool], [TrimtabMiddleware(pipeline)])
     assert agree(*models)
     assert not any(m.sent[1][0] is models[0].sent[1][0] for m in models[1:])
+
+
+TERMS = "Answer only what the airline's rules allow, and say which rule it was. " * 400
+MARK = {"type": "ephemeral"}
+
+
+def marks_of(payload: Any) -> list[Any]:
+    blocks = [
+        b for m in payload["messages"] if isinstance(m["content"], list) for b in m["content"]
+    ]
+    every = [*payload["tools"], *payload["system"], *blocks]
+    return [block for block in every if isinstance(block, dict) and "cache_control" in block]
+
+
+def test_anthropics_models_are_asked_to_cache_what_the_next_call_begins_with(
+    orders_tool: Any, tool_call: Any
+) -> None:
+    requests: list[Any] = []
+    agent = create_agent(
+        claude(requests), [orders_tool], system_prompt=TERMS, middleware=[TrimtabMiddleware()]
+    )
+    call = tool_call("orders", city="x")
+    talk = [HumanMessage("Where is my order?"), call, orders_tool.invoke({**call.tool_calls[0]})]
+    before = [message.content for message in talk]
+    state = agent.invoke({"messages": talk})
+    (sent,) = requests
+    assert sent["system"][-1]["cache_control"] == MARK
+    assert sent["messages"][-1]["content"][-1]["cache_control"] == MARK
+    assert len(marks_of(sent)) == 2  # so few tools alone would not be cached
+    assert [message.content for message in state["messages"][:3]] == before
+
+
+def test_marks_of_the_users_own_are_the_only_ones(orders_tool: Any) -> None:
+    requests: list[Any] = []
+    system = SystemMessage([{"type": "text", "text": TERMS, "cache_control": MARK}])
+    agent = create_agent(
+        claude(requests), [orders_tool], system_prompt=system, middleware=[TrimtabMiddleware()]
+    )
+    agent.invoke({"messages": [HumanMessage("Hello? " * 2000)]})
+    assert [mark["text"][:6] for mark in marks_of(requests[0])] == ["Answer"]
+
+
+def test_a_stand_in_of_another_provider_is_sent_no_marks(orders_tool: Any, scripted: Any) -> None:
+    requests: list[Any] = []
+    first, spare = claude(requests), scripted()
+    first.api_down = True
+    tiers = Tiers(
+        {"fast": "scripted", "strong": "claude-haiku-4-5"},
+        rules=[Rule("strong", lambda asked: True, "a test")],
+    )
+    ours = TrimtabMiddleware(models={"fast": spare, "strong": first}, tiers=tiers)
+    create_agent(first, [orders_tool], system_prompt=TERMS, middleware=[ours]).invoke(question())
+    assert len(marks_of(requests[0])) == 2
+    assert spare.calls == 1
+    assert all(isinstance(message.content, str) for message in spare.sent[0])
