@@ -370,9 +370,9 @@ _ADDRESSED = re.compile(
 
 
 def _shorter(match: re.Match[str]) -> str:
-    """Give the short way, with the capital that the long way began with."""
+    """Give the short way, with the capital that the long way began with; what is shouted stays."""
     said, gap, following = match["said"], match["gap"] or "", match["next"] or ""
-    if said.isupper() and len(said) > 2:
+    if any(len(word) > 1 and word.isupper() for word in said.split()):
         return match[0]
     short = (PHRASES | CONTRACTIONS).get(said.lower(), "")
     if short:

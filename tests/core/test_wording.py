@@ -106,3 +106,9 @@ def test_no_condition_number_or_negation_is_lost(said: list[str]) -> None:
 
     assert bound(tighten(text)) == bound(text)
     assert drop_articles(text).count("user") == text.count("user")
+
+
+@pytest.mark.parametrize("text", ["It does NOT fly.", "PLEASE note: it is. IT IS."])
+def test_what_is_shouted_stays(text: str) -> None:
+    assert tighten(text, terse=True).count("NOT") == text.count("NOT")
+    assert tighten(text, terse=True).count("IT IS") == text.count("IT IS")
