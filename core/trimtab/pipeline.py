@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from trimtab.breakdown import components
 from trimtab.called import called_name
 from trimtab.errors import BudgetExceeded
+from trimtab.latest import Latest
 from trimtab.ledger import Change, Event, Ledger
 from trimtab.prices import Outlook, cost, outlook_for
 from trimtab.respond import kind_of
@@ -143,6 +144,7 @@ class Pipeline:
         self.failures: Tally[str] = Tally()
         self.fingerprint = digest([_identity(step) for step in self.steps])
         self._sent = _Sent()
+        self._hits: Latest[Request] = Latest()
 
     def with_steps(self, *steps: Step) -> Pipeline:
         """Return a pipeline with more steps, as a recipe with a budget; all else is shared."""
@@ -256,6 +258,17 @@ class Pipeline:
             raise
         return await self.afinish(plan, response)
 
+    def wrong(self, id: str) -> bool:
+        """Say that an answer from the cache was a wrong one; False if it is not known any more.
+
+        Args:
+            id: Of its plan, and its event: the id of a message of LangChain's agents, and
+                `raw["trimtab"]["id"]` of LlamaIndex's answers.
+        """
+        asked = self._hits.pop(id)
+        report: Callable[[Request], bool] | None = getattr(self.cache, "wrong", None)
+        return asked is not None and report is not None and report(asked)
+
     def _ask(self, request: Request) -> Request:
         return replace(request, fingerprint=self.fingerprint)
 
@@ -265,6 +278,7 @@ class Pipeline:
         turn = Turn(self.cache, asked) if self.cache and found and hit is None else None
         plan = Plan(asked, asked, hit, id=uuid.uuid4().hex, started=time.monotonic(), turn=turn)
         if hit is not None:
+            self._hits[plan.id] = asked
             return plan
         try:
             return self._guard("plan", lambda: self._stepped(plan)) or plan

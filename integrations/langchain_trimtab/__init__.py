@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_trimtab.history import TrimtabChatMessageHistory
     from langchain_trimtab.memory import TrimtabMemory
     from langchain_trimtab.middleware import TrimtabMiddleware
+    from langchain_trimtab.prompts import compile_prompt
     from langchain_trimtab.summaries import summarizer
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "TrimtabMemory",
     "TrimtabMiddleware",
     "UsageCallback",
+    "compile_prompt",
     "monitor",
     "summarizer",
     "tenant",
@@ -44,6 +46,7 @@ _LATE = {
     "TrimtabDocumentCompressor": "documents",
     "TrimtabMemory": "memory",
     "TrimtabMiddleware": "middleware",
+    "compile_prompt": "prompts",
     "summarizer": "summaries",
 }
 

@@ -24,6 +24,7 @@ from langchain_trimtab.convert import (
 )
 from langchain_trimtab.failures import answered, asks, failures
 from trimtab.cache import ExactCache
+from trimtab.latest import Latest
 from trimtab.tenant import current_tenant
 from trimtab.types import Cache, Message, Part, Request, Response, digest
 
@@ -42,13 +43,15 @@ class TrimtabCache(BaseCache):
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache: Cache = ExactCache() if cache is None else cache
         self.failures = 0
+        self._hits: Latest[Request] = Latest()
         if isinstance(self.cache, ExactCache):
             failures().tell(self.cache.flight)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return the generations remembered for a prompt, if any, or wait for another's."""
         try:
-            return self._found(self.cache.get(_request(prompt, llm_string), **self._how))
+            request = _request(prompt, llm_string)
+            return self._found(request, self.cache.get(request, **self._how))
         except Exception as error:
             self._failed(error)
             return None
@@ -73,7 +76,8 @@ class TrimtabCache(BaseCache):
         if (get := getattr(self.cache, "aget", None)) is None:
             return self.lookup(prompt, llm_string)
         try:
-            return self._found(await get(_request(prompt, llm_string), **self._how))
+            request = _request(prompt, llm_string)
+            return self._found(request, await get(request, **self._how))
         except Exception as error:
             self._failed(error)
             return None
@@ -97,11 +101,25 @@ class TrimtabCache(BaseCache):
             return self.clear()
         await clear()
 
-    def _found(self, response: Response | None) -> list[Generation] | None:
+    def wrong(self, message: BaseMessage) -> bool:
+        """Say that an answer from here was a wrong one; False if it is not known any more.
+
+        The two questions are never again taken for one another, and a `SemanticCache` becomes more
+        careful where more are wrong than its error budget allows.
+        """
+        request = self._hits.pop(message.id or "")
+        report: Callable[[Request], bool] | None = getattr(self.cache, "wrong", None)
+        return request is not None and report is not None and report(request)
+
+    def _found(self, request: Request, response: Response | None) -> list[Generation] | None:
         if response is None:
             asks()
             return None
-        return _generations(response)
+        generations = _generations(response)
+        for generation in generations:
+            if isinstance(generation, ChatGeneration) and generation.message.id:
+                self._hits[generation.message.id] = request
+        return generations
 
     @property
     def _how(self) -> dict[str, bool]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llama_index_trimtab.memory import TrimtabMemory
     from llama_index_trimtab.memory_block import TrimtabMemoryBlock
     from llama_index_trimtab.postprocessor import TrimtabPostprocessor
+    from llama_index_trimtab.prompts import compile_prompt
     from llama_index_trimtab.summaries import summarizer
 
 __all__ = [
@@ -23,12 +24,14 @@ __all__ = [
     "TrimtabMemoryBlock",
     "TrimtabPostprocessor",
     "UsageHandler",
+    "compile_prompt",
     "summarizer",
 ]
 LATE = {
     "TrimtabMemory": "memory",
     "TrimtabMemoryBlock": "memory_block",
     "TrimtabPostprocessor": "postprocessor",
+    "compile_prompt": "prompts",
     "summarizer": "summaries",
 }
 """Names that are loaded when they are used, and their modules: a memory brings SQLite along."""

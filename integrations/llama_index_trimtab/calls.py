@@ -86,7 +86,7 @@ def once(pipeline: Pipeline, way: str, ask: Ask) -> Any:
         return getattr(ask.routes.default, way)(ask.first, **ask.kwargs)
     if plan.hit:
         pipeline.finish(plan, plan.hit)
-        return ask.replay(plan.hit)
+        return ask.replay(plan.hit, plan.id)
     call = Call(pipeline, way, ask, plan)
     try:
         line = call.line()
@@ -107,7 +107,7 @@ async def aonce(pipeline: Pipeline, way: str, ask: Ask) -> Any:
         return await getattr(ask.routes.default, way)(ask.first, **ask.kwargs)
     if plan.hit:
         await pipeline.afinish(plan, plan.hit)
-        return ask.replay(plan.hit)
+        return ask.replay(plan.hit, plan.id)
     call = Call(pipeline, way, ask, plan)
     try:
         line = call.line()
@@ -134,7 +134,7 @@ def streamed(pipeline: Pipeline, way: str, ask: Ask) -> Generator[Any, None, Non
     if plan.hit:
         pipeline.finish(plan, plan.hit)
         yield None
-        yield ask.replay(plan.hit)
+        yield ask.replay(plan.hit, plan.id)
         return
     call = Call(pipeline, way, ask, plan)
     try:
@@ -163,7 +163,7 @@ async def astreamed(pipeline: Pipeline, way: str, ask: Ask) -> AsyncGenerator[An
     if plan.hit:
         await pipeline.afinish(plan, plan.hit)
         yield None
-        yield ask.replay(plan.hit)
+        yield ask.replay(plan.hit, plan.id)
         return
     call = Call(pipeline, way, ask, plan)
     try:
@@ -305,7 +305,7 @@ def _sayable(pipeline: Pipeline, ask: Ask, plan: Plan) -> Plan:
     """Leave a remembered answer alone that cannot be said in LlamaIndex's terms."""
     try:
         if plan.hit:
-            ask.replay(plan.hit)
+            ask.replay(plan.hit, plan.id)
     except Exception as error:
         _failed(pipeline, error)
         return replace(plan, hit=None)

@@ -68,7 +68,7 @@ class Ask(Protocol):
     def checked(self, llm: LLM, found: Any) -> Any:
         """Return an answer as the LLM that gave it checks it."""
 
-    def replay(self, response: Response) -> Any:
+    def replay(self, response: Response, id: str) -> Any:
         """Say what the cache remembers in LlamaIndex's terms."""
 
     def shown(self, found: Any) -> Any:
@@ -180,10 +180,10 @@ class Chat:
         """Return an answer as the LLM that gave it checks it."""
         return found if self.tooling is None else self.tooling.checked(llm, found)
 
-    def replay(self, response: Response) -> ChatResponse:
+    def replay(self, response: Response, id: str) -> ChatResponse:
         """Say what the cache remembers in LlamaIndex's terms, with no usage to count twice."""
         message = new_chat(response.message)
-        found = ChatResponse(message=message, delta=message.content or "", raw=_note(response))
+        found = ChatResponse(message=message, delta=message.content or "", raw=_note(response, id))
         return self.checked(self.routes.default, found)
 
     def shown(self, found: ChatResponse) -> ChatResponse:
@@ -259,10 +259,10 @@ class Completion:
         """Return the answer as it is."""
         return found
 
-    def replay(self, response: Response) -> CompletionResponse:
+    def replay(self, response: Response, id: str) -> CompletionResponse:
         """Say what the cache remembers in LlamaIndex's terms, with no usage to count twice."""
         text = response.message.text
-        return CompletionResponse(text=text, delta=text, raw=_note(response))
+        return CompletionResponse(text=text, delta=text, raw=_note(response, id))
 
     def shown(self, found: CompletionResponse) -> CompletionResponse:
         """Return the answer as it is."""
@@ -378,6 +378,7 @@ def _sure(found: ChatResponse | CompletionResponse | None) -> tuple[float, ...] 
     return tuple(likeliest) or None
 
 
-def _note(response: Response) -> dict[str, Any]:
+def _note(response: Response, id: str) -> dict[str, Any]:
     saved = vars(response.usage or Usage())
-    return {"trimtab": {"cache": "hit", "kind": response.cached or "exact", "saved": saved}}
+    kind = response.cached or "exact"
+    return {"trimtab": {"cache": "hit", "kind": kind, "id": id, "saved": saved}}

@@ -19,6 +19,7 @@ LAYERS = [
         "forks",
         "tenant",
         "estimate",
+        "latest",
         "rank_files",
         "typescript",
         "validate",

@@ -123,6 +123,12 @@ class ExactCache:
         """Forget all answers made from this data, those that are just being made included."""
         self._epochs.end(tags)
 
+    def wrong(self, request: Request) -> bool:
+        """Forget the answer to a request, which was a wrong one; False if none is known."""
+        known = self._texts.load(request.key) is not None
+        self._texts.drop(request.key)
+        return known
+
     def clear(self) -> None:
         """Forget all answers. The statistics go on."""
         self._texts.clear()

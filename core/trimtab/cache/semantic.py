@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from inspect import iscoroutinefunction
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, cast
 
 from trimtab.cache.answers import Kept
 from trimtab.cache.aside import aside
@@ -23,6 +22,7 @@ from trimtab.cache.store import Near, Store, Vectors
 from trimtab.cache.tags import EPOCH
 from trimtab.cache.verify import Evidence, Reader, Reading
 from trimtab.embed import embedder
+from trimtab.latest import Latest
 from trimtab.types import Request, Response, digest
 
 log = logging.getLogger("trimtab")
@@ -32,11 +32,8 @@ LOOKED_AT = 5
 """How many of the nearest questions are compared: the nearest need not be the same."""
 TIE = 0.02
 """Cosine. Where one is sure enough, only those nearly as near are compared with it."""
-REMEMBERED = 1024
-"""Requests that are remembered between their question and their answer, or its rejection."""
 Judge = Callable[[str, str], "bool | None"] | Callable[[str, str], Awaitable["bool | None"]]
 """(question, cached question) -> whether one answer serves both, or None where it cannot tell."""
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -110,8 +107,8 @@ class SemanticCache(ExactCache):
         self.failures = 0
         """How often the search by meaning failed, and was left out."""
         self._vectors = cast(Vectors, self._texts)
-        self._readings: _Recent[Reading] = _Recent()
-        self._served: _Recent[Match] = _Recent()
+        self._readings: Latest[Reading] = Latest()
+        self._served: Latest[Match] = Latest()
         self._semantic, self._counting = 0, threading.Lock()
         self._lessons: list[tuple[Evidence, bool]] = []
         self._reported = 0
@@ -190,9 +187,7 @@ class SemanticCache(ExactCache):
         """
         match, question = self._served.pop(request.key), self._meant(request)
         if match is None or question is None:
-            known = self._texts.load(request.key) is not None
-            self._texts.drop(request.key)
-            return known
+            return super().wrong(request)
         self._texts.save(_wrong(question.partition, question.question, match.near.question), "1")
         self._reported += 1
         if self._lessons:
@@ -366,26 +361,3 @@ class _Leading:
             self._cache.flight.forsake(self._place)  # a task is collected, maybe under a lock
         elif kind is not None:
             self._cache.flight.drop(self._place, retry=True)
-
-
-class _Recent(Generic[Value]):
-    """What was lately noted of requests, by their keys."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._noted: OrderedDict[str, Value] = OrderedDict()
-
-    def __setitem__(self, key: str, value: Value) -> None:
-        with self._lock:
-            self._noted[key] = value
-            self._noted.move_to_end(key)
-            if len(self._noted) > REMEMBERED:
-                self._noted.popitem(last=False)
-
-    def pop(self, key: str) -> Value | None:
-        with self._lock:
-            return self._noted.pop(key, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._noted.clear()

@@ -21,7 +21,8 @@ from langgraph.cache.base import BaseCache as NodeCache
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_trimtab import TrimtabCache, tenant
-from trimtab.cache import ExactCache
+from trimtab.cache import ExactCache, SemanticCache
+from trimtab.embed import Hashed
 from trimtab.types import Request, Response
 
 
@@ -356,3 +357,26 @@ def test_a_cache_that_cannot_be_cleared_says_so() -> None:
 
     with pytest.raises(NotImplementedError, match="Sealed has no clear"):
         TrimtabCache(Sealed()).clear()
+
+
+def test_an_answer_that_was_wrong_is_not_given_again(scripted: Any) -> None:
+    cache = TrimtabCache()
+    model = scripted(cache=cache)
+    first, hit = model.invoke("q"), model.invoke("q")
+    assert not cache.wrong(first)  # it is the model's own
+    assert cache.wrong(hit)
+    assert not cache.wrong(hit)
+    model.invoke("q")
+    assert model.calls == 2
+
+
+def test_two_questions_are_not_taken_for_one_another_again(scripted: Any) -> None:
+    cache = TrimtabCache(SemanticCache(threshold=0.0, embed=Hashed()))
+    model = scripted(cache=cache)
+    model.invoke("How do I change the name on my ticket?")
+    other = "How do I change the name on my ticket please?"
+    hit = model.invoke(other)
+    assert hit.response_metadata["trimtab"]["kind"] == "semantic"
+    assert cache.wrong(hit)
+    model.invoke(other)
+    assert model.calls == 2

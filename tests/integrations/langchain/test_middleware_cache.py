@@ -232,3 +232,14 @@ def test_what_was_cut_or_refused_is_not_kept(reason: str, scripted: Any, cache: 
         agent.invoke(QUESTION)
         direct.invoke("q")
     assert (middled.calls, direct.calls) == (2, 2)
+
+
+def test_a_wrong_answer_is_reported_by_the_id_of_its_message(scripted: Any) -> None:
+    model, pipeline = scripted(), Pipeline(cache=ExactCache())
+    agent = create_agent(model, middleware=[TrimtabMiddleware(pipeline)])
+    for _ in range(2):
+        answer = agent.invoke({"messages": [HumanMessage("q")]})["messages"][-1]
+    assert pipeline.wrong(answer.id)
+    assert not pipeline.wrong(answer.id)
+    agent.invoke({"messages": [HumanMessage("q")]})
+    assert model.calls == 2

@@ -12,7 +12,7 @@ from langchain_core.prompts import (
     PromptTemplate,
 )
 
-from langchain_trimtab.prompts import compile_prompt
+from langchain_trimtab import compile_prompt
 
 WORDY = "Please make sure to help {name} in order to be able to pay."
 

@@ -37,6 +37,7 @@ def test_the_public_names() -> None:
         "TrimtabMemoryBlock",
         "TrimtabPostprocessor",
         "UsageHandler",
+        "compile_prompt",
         "summarizer",
     ]
     assert all(hasattr(llama_index_trimtab, name) for name in llama_index_trimtab.__all__)

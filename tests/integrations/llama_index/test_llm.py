@@ -666,3 +666,12 @@ async def test_an_agents_model_gets_back_what_a_recipe_left_out(scripted: Make) 
     assert len(inner.sent[1][-1].content) < len(lines) / 10
     assert "the culprit is pump 9" in inner.sent[2][-1].content
     assert [event.usage for event in llm.pipeline.ledger.events] == inner.spent
+
+
+def test_a_wrong_answer_is_reported_by_its_id(scripted: Any, wrap: Any) -> None:
+    llm = wrap(scripted("one", "two"), cache=True)
+    for _ in range(2):
+        answer = llm.chat([ChatMessage("q")])
+    assert llm.pipeline.wrong(answer.raw["trimtab"]["id"])
+    assert llm.chat([ChatMessage("q")]).message.content == "two"
+    assert not Pipeline().wrong("an unknown one")

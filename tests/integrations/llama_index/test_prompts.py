@@ -7,7 +7,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, RichPromptTemplate
 from llama_index.core.prompts.base import SelectorPromptTemplate
 
-from llama_index_trimtab.prompts import compile_prompt
+from llama_index_trimtab import compile_prompt
 
 WORDY = "Please make sure to help {name} in order to be able to pay."
 
