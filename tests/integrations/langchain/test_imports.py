@@ -43,6 +43,7 @@ def test_the_public_names() -> None:
         "TrimtabMemory",
         "TrimtabMiddleware",
         "UsageCallback",
+        "compile_prompt",
         "monitor",
         "summarizer",
         "tenant",
