@@ -32,7 +32,7 @@ _run: ContextVar[str] = ContextVar("trimtab_run", default="")
 
 def everything(request: Request) -> str:
     """Count all requests together."""
-    return "all"
+    return "everything"
 
 
 def by_session(request: Request) -> str:
@@ -141,7 +141,7 @@ class Budget:
         total, fits = self.spending.reserve(id, name, expected, self._fits)
         if not fits:
             raise BudgetExceeded(
-                f"the budget of {name} is spent: with this call it would be {self._said(total)}."
+                f"no budget is left for {name}: with this call it would be {self._said(total)}."
                 f" Raise the limit of {self!r}, or wait until its period is over"
             )
         share = self._share(total)
@@ -206,7 +206,7 @@ class Budget:
             new = name not in self._warned
             self._warned.add(name)
         if new:
-            log.warning("%.0f %% of the budget of %s are taken: %r", share * 100, name, self)
+            log.warning("%.0f %% of the budget for %s are taken: %r", share * 100, name, self)
 
     def _said(self, total: Amount) -> str:
         parts = []

@@ -121,7 +121,7 @@ class Pipeline:
     in `failures`, and left out of that call; only a spent budget stops one.
 
     Args:
-        steps: As they run, but that one with a true `last` runs after all others.
+        steps: As they run, but one that `runs_last` runs after all others.
         count: Tokens of a text; the counter of the request's model where it is not given.
         outlook: What the provider's prefix cache costs, and how many calls a session is expected
             to make; what is known of the request's model where it is not given.
@@ -136,7 +136,7 @@ class Pipeline:
         count: Counter | None = None,
         outlook: Outlook | None = None,
     ) -> None:
-        self.steps = tuple(sorted(steps, key=lambda step: getattr(step, "last", False)))
+        self.steps = tuple(sorted(steps, key=lambda step: getattr(step, "runs_last", False)))
         self.cache = cache
         self.ledger = Ledger() if ledger is None else ledger
         self.count = count

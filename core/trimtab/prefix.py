@@ -66,7 +66,7 @@ class BreakPoints:
     Of Anthropic's models only; a request to any other is left as it is.
     """
 
-    last: ClassVar[bool] = True
+    runs_last: ClassVar[bool] = True
     outlook: Outlook | None = None
     """How many calls a session is expected to make; what is known of the model if not given."""
     count: Counter | None = None

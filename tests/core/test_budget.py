@@ -108,7 +108,7 @@ def test_a_limit_that_the_request_sets_itself_is_lowered_and_not_doubled() -> No
 def test_a_warning_comes_once(caplog: pytest.LogCaptureFixture) -> None:
     calls_until_spent(Pipeline([budget()]))
     (record,) = caplog.records
-    assert "% of the budget of all are taken" in record.getMessage()
+    assert "% of the budget for everything are taken" in record.getMessage()
 
 
 def test_the_error_says_what_is_spent_and_what_to_do() -> None:

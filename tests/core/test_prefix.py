@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from trimtab import Message, Pipeline, Request, Response, Tool, ToolCall, Usage
+from trimtab.budget import Budget
 from trimtab.cache import ExactCache
 from trimtab.ledger import Ledger
 from trimtab.prefix import MOST, BreakPoints, CacheKey, break_points
@@ -120,7 +121,8 @@ def test_break_points_are_set_last_in_what_the_other_steps_send() -> None:
     def double(asked: Request) -> Request:
         return replace(asked, messages=(asked.messages[0], *asked.messages))
 
-    pipeline = Pipeline([BreakPoints(), fold(double)]).with_steps(CacheKey())
+    pipeline = Pipeline([BreakPoints(), fold(double)]).with_steps(CacheKey(), Budget(dollars=9))
+    assert isinstance(pipeline.steps[-1], BreakPoints)
     assert pipeline.plan(request(RULES, *talk(3))).request.marks == (0, 2, 5)
 
 

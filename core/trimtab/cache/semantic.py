@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from trimtab.cache.answers import Kept
 from trimtab.cache.aside import aside
-from trimtab.cache.calibrate import Calibration, calibrate, limit_for
+from trimtab.cache.calibrate import NEVER, Calibration, calibrate, limit_for
 from trimtab.cache.exact import ExactCache
 from trimtab.cache.memory import MemoryStore
 from trimtab.cache.notes import Asked
@@ -224,6 +224,16 @@ class SemanticCache(ExactCache):
         return found
 
     def _start(self) -> float:
+        limit = self._first_limit()
+        if limit >= NEVER:
+            log.warning(
+                "nothing is served by meaning: too few pairs are known to be sure that at most %s"
+                " of the answers are wrong; raise max_error, or calibrate with more of your own",
+                self.max_error,
+            )
+        return limit
+
+    def _first_limit(self) -> float:
         if self.threshold is not None:
             return self.threshold
         if self.calibration is not None:

@@ -658,3 +658,12 @@ async def test_a_wrong_answer_to_an_async_caller_is_known_too() -> None:
     assert await cache.aget(asked("tea: 0.95")) == ANSWER
     assert cache.wrong(asked("tea: 0.95"))
     assert await cache.aget(asked("tea: 0.95")) is None
+
+
+def test_an_error_budget_that_cannot_be_shown_to_hold_is_said_aloud(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    SemanticCache()
+    assert not caplog.records
+    assert SemanticCache(max_error=0.001).limit > 1
+    assert "raise max_error" in caplog.text
