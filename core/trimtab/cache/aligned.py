@@ -31,7 +31,13 @@ class Aligner:
 
     def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._project = weights["project.weight"].T.copy(), weights["project.bias"]
-        self._compare = weights["compare.weight"].T.copy(), weights["compare.bias"]
+        # Of what a token is, finds, of their difference and of their product; the first two and
+        # the difference are sums of the same two.
+        own, met, apart, both, how = np.split(
+            weights["compare.weight"].T, [WIDTH, 2 * WIDTH, 3 * WIDTH, 4 * WIDTH]
+        )
+        self._compare = np.concatenate([own + apart, both, met - apart, how])
+        self._compare_bias = weights["compare.bias"]
         self._hidden = weights["hidden.weight"].T.copy(), weights["hidden.bias"]
         self._out = weights["out.weight"][0], weights["out.bias"][0]
         self._scale, self._bonus = float(weights["scale"]), float(weights["bonus"])
@@ -48,24 +54,31 @@ class Aligner:
         (ids_a, a), (ids_b, b) = _read(note), _read(other)
         equal = (ids_a[:, None] == ids_b).astype(np.float32)
         near = _unit(a) @ _unit(b).T
-        mean_a, most_a = self._side(a, b, equal, near)
-        mean_b, most_b = self._side(b, a, equal.T, near.T)
+        weight = np.exp(self._scale * (near - 1) + self._bonus * equal)
+        mean_a, most_a = self._side(a, weight @ b, weight, equal, near)
+        mean_b, most_b = self._side(b, weight.T @ a, weight.T, equal.T, near.T)
         sizes = ((np.asarray(measures, np.float32) - self._mean) / self._spread).clip(-4, 4)
         seen = [mean_a + mean_b, np.abs(mean_a - mean_b)]
         seen += [np.maximum(most_a, most_b), np.minimum(most_a, most_b), sizes]
-        weight, bias = self._hidden
-        hidden = np.maximum(np.concatenate(seen) @ weight + bias, 0)
+        matrix, bias = self._hidden
+        hidden = np.maximum(np.concatenate(seen) @ matrix + bias, 0)
         return float(hidden @ self._out[0] + self._out[1])
 
-    def _side(self, own: Array, other: Array, equal: Array, near: Array) -> tuple[Array, Array]:
-        """Compare each token with what it finds in the other question."""
-        weight = np.exp(self._scale * (near - 1) + self._bonus * equal)
-        found = (weight / weight.sum(axis=1, keepdims=True)) @ other
-        hit, best = equal.max(axis=1)[:, None], near.max(axis=1)[:, None]
-        parts = [own, found, own - found, own * found, hit, best, best * (1 - hit)]
-        matrix, bias = self._compare
-        compared = np.maximum(np.concatenate(parts, axis=1) @ matrix + bias, 0)
-        return compared.mean(axis=0), compared.max(axis=0)
+    def _side(
+        self, own: Array, met: Array, weight: Array, equal: Array, near: Array
+    ) -> tuple[Array, Array]:
+        """Compare each token with what it meets in the other question."""
+        rows = np.empty((len(own), len(self._compare)), np.float32)
+        rows[:, :WIDTH] = own
+        found = np.divide(
+            met, np.add.reduce(weight, axis=1)[:, None], out=rows[:, 2 * WIDTH : 3 * WIDTH]
+        )
+        np.multiply(own, found, out=rows[:, WIDTH : 2 * WIDTH])
+        rows[:, -3] = hit = np.maximum.reduce(equal, axis=1)
+        rows[:, -2] = best = np.maximum.reduce(near, axis=1)
+        rows[:, -1] = best * (1 - hit)
+        compared = np.maximum(rows @ self._compare + self._compare_bias, 0)
+        return np.add.reduce(compared) / np.float32(len(own)), np.maximum.reduce(compared)
 
 
 def _read(note: bytes) -> tuple[NDArray[Any], Array]:

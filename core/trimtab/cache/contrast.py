@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
+from typing import NamedTuple
 
 from trimtab.cache.lexicon import (
     DATES,
@@ -36,8 +37,7 @@ CONTRACTIONS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A word of a question, in the form that it is compared in."""
 
     form: str
@@ -45,11 +45,8 @@ class Word:
     name: bool
     """Whether it looks like a name: upper case where no sentence begins."""
     number: bool
-
-    @property
-    def content(self) -> bool:
-        """Whether it says something by itself."""
-        return self.form not in FUNCTION and self.form not in POLITE
+    content: bool
+    """Whether it says something by itself."""
 
 
 @lru_cache(maxsize=4096)
@@ -82,13 +79,15 @@ def _pieces(low: str) -> Iterable[str]:
     return [re.sub(r"'(?:s|re|ve|ll|d|m)$|'$|'", "", low) or low]
 
 
+@lru_cache(maxsize=16384)
 def _word(form: str, name: bool) -> Word:
     form = NUMBERS.get(form, form)
     form = SAME_UNIT.get(form, form)
     if form[:1].isdigit():
         form = form.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", form) else form
-        return Word(form, form, False, True)
-    return Word(form, stem(form), name and form not in FUNCTION, False)
+        return Word(form, form, False, True, True)
+    content = form not in FUNCTION and form not in POLITE
+    return Word(form, stem(form), name and form not in FUNCTION, False, content)
 
 
 @lru_cache(maxsize=16384)
@@ -245,7 +244,7 @@ def _kinds(parting: Parting) -> list[float]:
         one, other = sum(map(kind, left)), sum(map(kind, right))
         found += [min(one, other), abs(one - other)]
     negated = sum(w.form in NEGATIONS for w in left) - sum(w.form in NEGATIONS for w in right)
-    opposed = sum(_opposed(x, y) for x in left for y in right)
+    opposed = sum(_opposed(x, y) for x in left for y in right) if left and right else 0
     return [*found, abs(negated), opposed]
 
 
@@ -298,9 +297,9 @@ def _content(words: Words) -> list[Word]:
     return [word for word in words if word.content]
 
 
-def _grams(words: Words) -> Counter[str]:
-    text = f" {' '.join(word.form for word in words)} "
-    return Counter(text[i : i + 3] for i in range(len(text) - 2))
+def _grams(words: Words) -> Counter[tuple[str, str, str]]:
+    text = f" {' '.join([word.form for word in words])} "
+    return Counter(zip(text, text[1:], text[2:], strict=False))
 
 
 def _both(one: float, other: float) -> tuple[float, float]:
@@ -316,7 +315,7 @@ def _is_date(word: Word) -> bool:
 
 
 def _is_unit(word: Word) -> bool:
-    return word.form in SAME_UNIT.values()
+    return word.form in UNITS
 
 
 def _is_name(word: Word) -> bool:
@@ -332,7 +331,9 @@ def _opposed(one: Word, other: Word) -> bool:
         return True
     if one.stem in OPPOSING and frozenset((one.stem, other.stem)) in STEMS:
         return True
-    shorter, longer = sorted((one.form, other.form), key=len)
+    shorter, longer = one.form, other.form
+    if len(shorter) > len(longer):
+        shorter, longer = longer, shorter
     if len(shorter) <= 3 or not longer.endswith(shorter):
         return False
     return longer[: -len(shorter)] in ("un", "in", "im", "ir", "non", "dis", "de")
@@ -344,6 +345,7 @@ def _parted(question: str, other: str) -> Parting:
     return part(words_of(question), words_of(other))
 
 
+UNITS = frozenset(SAME_UNIT.values())
 REVERSING = NEGATIONS | {"non", "un"}
 STEMS = frozenset(frozenset(stem(word) for word in pair) for pair in OPPOSITES)
 OPPOSING = frozenset().union(*OPPOSITES, *STEMS)
