@@ -34,7 +34,7 @@ class Scripted(BaseChatModel):
 
 
 def test_there_is_a_snippet_for_each_use() -> None:
-    assert len(SNIPPETS) == 9
+    assert len(SNIPPETS) == 10
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.split("\n")[0])
