@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import takewhile
 from typing import ClassVar
 
-from trimtab.prices import LOOKBACK, Outlook, outlook_for, rule_for
+from trimtab.latest import Latest
+from trimtab.prices import LOOKBACK, CacheRule, Outlook, outlook_for, rule_for
 from trimtab.tokens import count_message, count_tool, counter_for
-from trimtab.types import Counter, Message, Request, tail
+from trimtab.types import Counter, Message, Request, digest, tail
 
 MOST = 4
 """Break points that Anthropic takes in a request."""
 FRONT = ("system", "developer")
+SOON = timedelta(minutes=5)
+"""How long a prefix stays cached where the provider does not say."""
 
 
 def break_points(
@@ -33,6 +39,12 @@ def break_points(
 
     Returns:
         Places among the tools and messages, counted in this order.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prefix import break_points
+    >>> chat = (Message("system", "Answer politely. " * 500), Message("user", "Hello!"))
+    >>> break_points(Request("claude-sonnet-4-5", chat))
+    (0, 1)
     """
     count = count or counter_for(request.model)
     tools, messages = len(request.tools), request.messages
@@ -63,21 +75,52 @@ def _before(messages: Sequence[Message]) -> int:
 class BreakPoints:
     """Asks the provider to cache what the next call begins with, where it wants to be asked.
 
-    Of Anthropic's models only; a request to any other is left as it is.
+    Of Anthropic's models only, who charge a quarter more for what they write to the cache. So
+    nothing is written for a question alone, without tools or an answer before it, but for a
+    front that was sent already within the life of the cache.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prefix import BreakPoints
+    >>> rules, step = Message("system", "Answer politely. " * 500), BreakPoints()
+    >>> [step(Request("claude-sonnet-4-5", (rules, Message("user", q)))).marks for q in "abc"]
+    [(), (0,), (0,)]
     """
 
     runs_last: ClassVar[bool] = True
     outlook: Outlook | None = None
     """How many calls a session is expected to make; what is known of the model if not given."""
     count: Counter | None = None
+    _sent: Latest[float] = field(init=False, repr=False, compare=False, default_factory=Latest)
+    """When each front was sent, by `time.monotonic`."""
 
     def __call__(self, request: Request) -> Request:
         """Return the request with break points."""
-        if not rule_for(request.model).marks:
+        rule = rule_for(request.model)
+        if not rule.marks:
             return request
-        calls = None if self.outlook is None else self.outlook.calls
-        marks = break_points(request, self.count, calls=calls)
-        return replace(request, marks=marks) if marks else request
+        marks = break_points(request, self.count, calls=self._calls(request))
+        goes_on = marks[-1:] == (len(request.tools) + len(request.messages) - 1,)
+        shared = self._is_shared(request, rule)
+        return replace(request, marks=marks) if marks and (goes_on or shared) else request
+
+    def _calls(self, request: Request) -> int | None:
+        if self.outlook is not None:
+            return self.outlook.calls
+        begun = any(message.role == "assistant" for message in request.messages)
+        return None if request.tools or begun else 1
+
+    def _is_shared(self, request: Request, rule: CacheRule) -> bool:
+        """Tell whether the front was sent before, so lately that it would still be cached."""
+        said = [message.text for message in takewhile(_is_front, request.messages)]
+        tools = [[tool.name, tool.description, tool.parameters] for tool in request.tools]
+        key = digest([request.model, tools, said])
+        now, before = time.monotonic(), self._sent.pop(key)
+        self._sent[key] = now
+        return before is not None and now - before < (rule.life or SOON).total_seconds()
+
+
+def _is_front(message: Message) -> bool:
+    return message.role in FRONT
 
 
 @tail
@@ -86,6 +129,12 @@ class CacheKey:
     """Sends the calls of a conversation to the machine that has cached it: `prompt_cache_key`.
 
     Of OpenAI's models only. What other servers make of it, and old SDKs, is theirs to say.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prefix import CacheKey
+    >>> same_prompt = CacheKey(key=lambda request: f"support {request.tenant}")
+    >>> same_prompt(Request("gpt-4o", (Message("user", "Hello!"),), tenant="acme")).params
+    {'prompt_cache_key': 'support acme'}
     """
 
     key: Callable[[Request], str] | None = None

@@ -108,10 +108,10 @@ def test_providers_that_need_no_asking_are_left_alone(model: str) -> None:
 
 def test_asking_changes_nothing_of_what_is_said() -> None:
     asked = request(RULES, *talk(3))
-    sent = BreakPoints(outlook=Outlook(calls=1))(asked)
+    sent = BreakPoints()(asked)
     assert sent == asked
     assert sent.key == asked.key
-    assert (sent.marks, asked.marks) == ((0, 1), ())
+    assert (sent.marks, asked.marks) == ((0, 1, 4), ())
     assert outlook_for(CLAUDE).calls > 1
     answer = Response(Message("assistant", "ok"))
     assert Pipeline([BreakPoints()]).run(asked, lambda sent: answer) is answer
@@ -139,3 +139,19 @@ def test_a_pipeline_with_more_steps_shares_all_else() -> None:
     assert (more.cache, more.ledger, more.count, more.outlook) == (cache, ledger, words, Outlook())
     assert [type(step) for step in more.steps] == [CacheKey, BreakPoints]
     assert len(given.steps) == 1
+
+
+def test_a_question_alone_writes_no_more_than_what_others_have_shown_to_share() -> None:
+    step = BreakPoints()
+    ask = [request(RULES, Message("user", f"{n} " * 5000), tools=()) for n in range(3)]
+    assert [step(each).marks for each in ask] == [(), (0,), (0,)]
+    other = request(replace(RULES, content=RULES.text + "."), *ask[0].messages[1:], tools=())
+    assert step(other).marks == ()
+    assert step(replace(other, model="claude-opus-4-6")).marks == ()
+    answered = replace(other, messages=(*other.messages, *talk(2)[::-1]))
+    assert step(answered).marks == (0, 3)
+
+
+def test_one_call_a_session_writes_no_more_than_its_front() -> None:
+    step = BreakPoints(outlook=Outlook(calls=1))
+    assert [step(request(RULES, *talk(3))).marks for _ in range(2)] == [(), (0, 1)]

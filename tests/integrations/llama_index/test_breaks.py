@@ -40,6 +40,12 @@ def said(*texts: str) -> list[ChatMessage]:
     return [ChatMessage(text, role=role) for role, text in zip(roles, texts, strict=False)]
 
 
+def second() -> list[ChatMessage]:
+    """A conversation that goes on."""
+    first = said(TERMS, "Where is my order?", "On its way.")
+    return [*first, ChatMessage("And the other one?", role="user")]
+
+
 def points(messages: list[ChatMessage]) -> list[int]:
     return [
         i
@@ -49,11 +55,11 @@ def points(messages: list[ChatMessage]) -> list[int]:
 
 
 def test_the_last_message_of_the_user_takes_one(claude: Any) -> None:
-    talk = said(TERMS, "Where is my order?")
+    talk = second()
     wrapped(claude).chat(talk)
-    assert points(claude.sent[0]) == [1]
+    assert points(claude.sent[0]) == [3]
     assert not points(talk)
-    assert claude.sent[0][1].content == "Where is my order?"
+    assert claude.sent[0][3].content == "And the other one?"
 
 
 def test_what_stands_at_a_result_is_set_at_the_question_before_it(claude: Any) -> None:
@@ -84,12 +90,12 @@ def test_points_of_the_users_own_are_the_only_ones(claude: Any) -> None:
 
 def test_other_models_are_sent_none(scripted: Callable[..., Any]) -> None:
     model = scripted(model=CLAUDE)
-    wrapped(model).chat(said(TERMS, "Where is my order?"))
+    wrapped(model).chat(second())
     assert not points(model.sent[0])
 
 
 def test_what_is_sent_is_what_anthropics_integration_takes(claude: Any) -> None:
     utils = pytest.importorskip("llama_index.llms.anthropic.utils")
-    wrapped(claude).chat(said(TERMS, "Where is my order?"))
-    (block,) = utils.blocks_to_anthropic_blocks(claude.sent[0][1].blocks, {})
+    wrapped(claude).chat(second())
+    (block,) = utils.blocks_to_anthropic_blocks(claude.sent[0][3].blocks, {})
     assert block["cache_control"]["type"] == "ephemeral"
