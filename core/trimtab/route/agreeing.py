@@ -20,6 +20,13 @@ def agreement(request: Request, one: Response, other: Response) -> float:
 
     Where one can tell what the answers come to, only that counts: the tools they call, the option
     they take, the number they end with, the JSON they are. Else the words that they share.
+
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.route import agreement
+    >>> asked = Request("gpt-4o", (Message("user", "How much is 17 * 3?"),))
+    >>> one, other = (Response(Message("assistant", text)) for text in ("17 * 3 = 51", "51"))
+    >>> agreement(asked, one, other)
+    1.0
     """
     calls = one.message.tool_calls, other.message.tool_calls
     if any(calls):

@@ -1,4 +1,15 @@
-"""Chooses a router for the user's own traffic, and says what it is worth there."""
+"""Chooses a router for the user's own traffic, and says what it is worth there.
+
+>>> from trimtab.embed import Hashed
+>>> from trimtab.route import Calibration, Learned, Length, calibrate, load
+>>> rows = [(f"Add {n} and 1.", 1, 1) for n in range(60)]
+>>> rows += [(f"Prove that {n} is odd.", 0, 1) for n in range(60)]
+>>> found: Calibration = calibrate(rows, embed=Hashed())
+>>> found.weak, found.strong, found.beats_chance
+(0.5, 1.0, True)
+>>> found.router.save("router.json")
+>>> by: Length | Learned = load("router.json", embed=Hashed())
+"""
 
 from __future__ import annotations
 

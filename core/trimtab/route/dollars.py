@@ -17,7 +17,13 @@ OUTPUT = 300
 
 @dataclass(frozen=True)
 class Tier:
-    """One of the user's models, or the same one at another effort or in another class."""
+    """One of the user's models, or the same one at another effort or in another class.
+
+    >>> from trimtab.route import Tier, Tiers
+    >>> thinking = Tier("gpt-5.4", params={"reasoning_effort": "high"})
+    >>> Tiers({"fast": Tier("gpt-5.4", discount=0.5), "powerful": thinking}).names
+    ('fast', 'powerful')
+    """
 
     model: str
     params: Mapping[str, Any] = field(default_factory=dict)

@@ -56,6 +56,12 @@ def drift(router: _Ranks, queries: Iterable[Request | str]) -> Drift:
 
     Raises:
         ValueError: There are no queries, or the router knows no traffic.
+
+    >>> from trimtab.route import Drift, Length, drift
+    >>> by = Length(traffic=["Hello! " * n for n in range(100)])
+    >>> found: Drift = drift(by, ["Hello! " * n for n in range(50, 150)])
+    >>> print(found)
+    100 queries moved by 38% of the scale, on the whole harder (p ...): fit the router anew
     """
     asked = (request_of(query) if isinstance(query, str) else query for query in queries)
     found = [router.percentile(request) for request in asked]

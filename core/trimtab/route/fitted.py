@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.embed import Remembered, default_embedder, embedder, fingerprint
+from trimtab.embed import fingerprint
 from trimtab.route.case import Case
 from trimtab.route.curve import Curve, Interval
 from trimtab.route.judge import CLEAN, SIGNS, echo, squeezed
+from trimtab.route.likeness import (
+    embedder_of,
+    packed,
+    remembering,
+    squares,
+    unpacked,
+    vectors,
+)
 from trimtab.route.rows import GivenRows, Row, read_rows, request_of
 from trimtab.static import Static
 from trimtab.types import Embed, Message, Request, Response
@@ -33,8 +40,9 @@ TRUST = 8.0
 REACH = 2.0
 """How fast likeness fades with the squared distance of two texts, in units of its mean."""
 FOLDS = 10
-STEPS = 8
-"""Of Newton's method, which has settled by then."""
+STEPS, STRIDE = 12, 2.0
+"""Of Newton's method, which has settled by then; and how far the log-odds of a row move in one,
+because from afar it runs off."""
 FORMAT = "trimtab-confidence/1"
 PRIOR = (CLEAN, *(-weight for weight in SIGNS.values()))
 
@@ -48,6 +56,12 @@ class Confidence:
     a right one is learned, as the others gain nothing from being escalated; the probabilities are
     calibrated on all. If that does not beat the weights set by hand in cross-validation, these
     are kept: `learned` is False, and `reason` says so. Made by `fit`.
+
+    >>> from trimtab.route import Cascade, Confidence
+    >>> rows = [(f"Add {n} and 1.", 1, 1, f"{n + 1}") for n in range(60)]
+    >>> rows += [(f"Prove that {n} is odd.", 0, 1, "That is clear.") for n in range(60)]
+    >>> Confidence.fit(rows).save("judge.json")
+    >>> cascade = Cascade("gpt-4o-mini", "gpt-4o", judge=Confidence.load("judge.json"))
     """
 
     learned: bool
@@ -111,11 +125,11 @@ class Likeness:
     @classmethod
     def of(cls, rows: Numbers) -> Likeness:
         """Measure how far rows lie apart."""
-        return cls(rows, REACH / max(float(_squares(rows, rows).mean()), 1e-9))
+        return cls(rows, REACH / max(float(squares(rows, rows).mean()), 1e-9))
 
     def __call__(self, vectors: Numbers) -> Numbers:
         """Return how like each vector is to each row."""
-        found: Numbers = np.exp(-self.reach * _squares(vectors, self.rows))
+        found: Numbers = np.exp(-self.reach * squares(vectors, self.rows))
         return found
 
 
@@ -133,8 +147,8 @@ class Model:
 
     def __call__(self, cases: Sequence[Case]) -> Numbers:
         """Return the log-odds that each answer is right."""
-        asked = self.asked(_vectors(self.embed, [case.question for case in cases]))
-        said = self.said(_vectors(self.embed, [case.answer for case in cases]))
+        asked = self.asked(vectors(self.embed, [case.question for case in cases]))
+        said = self.said(vectors(self.embed, [case.answer for case in cases]))
         found: Numbers = matrix(cases) @ self.weights + (asked + said) / 2 @ self.pull
         return found
 
@@ -144,9 +158,9 @@ class Model:
             "embedder": fingerprint(self.embed),
             "clean": self.weights[0],
             "signs": dict(zip(_names(), self.weights[1:].tolist(), strict=True)),
-            "pull": _packed(self.pull, "<f4"),
-            "asked": {"reach": self.asked.reach, "rows": _packed(self.asked.rows, "<f2")},
-            "said": {"reach": self.said.reach, "rows": _packed(self.said.rows, "<f2")},
+            "pull": packed(self.pull, "<f4"),
+            "asked": {"reach": self.asked.reach, "rows": packed(self.asked.rows, "<f2")},
+            "said": {"reach": self.said.reach, "rows": packed(self.said.rows, "<f2")},
         }
 
 
@@ -197,7 +211,7 @@ def fit(rows: Iterable[Row], embed: Any = None, seed: int = 0) -> Fitted:
     _check(known)
     cases = [Case(request_of(row.prompt), _response(row)) for row in known]
     hand = by_hand(cases)
-    model, held = _learn(cases, known, _remembering(embed or Static()), seed)
+    model, held = _learn(cases, known, remembering(embed or Static()), seed)
     ours = Curve((-held).tolist(), known).interval(seed)
     theirs = Curve((-hand).tolist(), known).interval(seed)
     wins = ours.value > theirs.value
@@ -243,8 +257,8 @@ def _learn(
 ) -> tuple[Model, Numbers]:
     """Fit a model; and judge each row by what was learned from others."""
     signs = matrix(cases)
-    asked = Likeness.of(_vectors(embed, [case.question for case in cases]))
-    said = Likeness.of(_vectors(embed, [case.answer for case in cases]))
+    asked = Likeness.of(vectors(embed, [case.question for case in cases]))
+    said = Likeness.of(vectors(embed, [case.answer for case in cases]))
     like = (asked(asked.rows) + said(said.rows)) / 2
     right = np.array([row.weak_ok for row in rows])
     counts = np.array([row.strong_ok for row in rows])
@@ -282,7 +296,8 @@ def _logistic(
         chance = _chance(lines @ weights)
         slope = lines.T @ (counts * (right - chance)) - precision * (weights - prior)
         bend = (lines * (counts * chance * (1 - chance))[:, None]).T @ lines + np.diag(precision)
-        weights = weights + np.linalg.solve(bend, slope)
+        step = np.linalg.solve(bend, slope)
+        weights = weights + step * min(1.0, STRIDE / max(float(np.abs(lines @ step).max()), 1e-9))
     return weights
 
 
@@ -299,21 +314,6 @@ def _chance(odds: Numbers) -> Numbers:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def _squares(one: Numbers, other: Numbers) -> Numbers:
-    """Return the squared distance of each line to each."""
-    own, theirs = np.square(one).sum(axis=1), np.square(other).sum(axis=1)
-    return np.asarray(np.maximum(own[:, None] + theirs - 2 * one @ other.T, 0))
-
-
-def _vectors(embed: Embed, texts: Sequence[str]) -> Numbers:
-    return np.asarray(embed(texts), float)
-
-
-def _remembering(embed: Any) -> Remembered:
-    made = embedder(embed)
-    return made if isinstance(made, Remembered) else Remembered(made, size=10_000)
-
-
 def _names() -> list[str]:
     return [sign.__name__ for sign in SIGNS]
 
@@ -321,31 +321,10 @@ def _names() -> list[str]:
 def _read(saved: dict[str, Any], embed: Any) -> Model:
     # A sign that is newer than the file counts as set by hand.
     weights = [saved["signs"].get(sign.__name__, -weight) for sign, weight in SIGNS.items()]
-    pull = _unpacked(saved["pull"], "<f4")
+    pull = unpacked(saved["pull"], "<f4")
     asked, said = (
-        Likeness(_unpacked(part["rows"], "<f2").reshape(len(pull), -1), part["reach"])
+        Likeness(unpacked(part["rows"], "<f2").reshape(len(pull), -1), part["reach"])
         for part in (saved["asked"], saved["said"])
     )
-    found = _embedder(saved["embedder"], embed)
+    found = embedder_of(saved["embedder"], embed)
     return Model(np.array([saved["clean"], *weights]), pull, asked, said, found)
-
-
-def _embedder(wanted: str, embed: Any) -> Embed:
-    """Return what the rows were embedded with: vectors of another embedder mean nothing here."""
-    if embed is None:
-        embed = Static() if wanted == Static.fingerprint else default_embedder()
-    found = _remembering(embed)
-    if found.fingerprint != wanted:
-        raise ValueError(
-            f"it was fitted with the embedder {wanted!r}, got {found.fingerprint!r}:"
-            " give the same as `embed`, or fit again"
-        )
-    return found
-
-
-def _packed(numbers: Numbers, kind: str) -> str:
-    return b64encode(numbers.astype(kind).tobytes()).decode()
-
-
-def _unpacked(text: str, kind: str) -> Numbers:
-    return np.frombuffer(b64decode(text), kind).astype(float)

@@ -58,6 +58,13 @@ def confidence(request: Request, response: Response, *others: Response) -> float
         request: What was asked.
         response: The answer.
         others: Further answers to the same: whether they agree tells much.
+
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.route import confidence
+    >>> asked = Request("gpt-4o", (Message("user", "How much is 17 * 3?"),))
+    >>> right, wrong = (Response(Message("assistant", f"17 * 3 = {n}")) for n in (51, 41))
+    >>> confidence(asked, right) > confidence(asked, wrong)
+    True
     """
     case = Case(request, response)
     odds = CLEAN - sum(weight * sign(case) for sign, weight in SIGNS.items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import threading
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.embed import Remembered, embedder, fingerprint, remembered
+from trimtab.embed import fingerprint
 from trimtab.route.curve import Curve, Interval, interval
 from trimtab.route.dollars import Tier
 from trimtab.route.length import USUAL, measure
+from trimtab.route.likeness import (
+    embedder_of,
+    packed,
+    remembering,
+    squares,
+    unpacked,
+    vectors,
+)
 from trimtab.route.quantile import WINDOW, Quantile
 from trimtab.route.rows import GivenRows, Row, read_rows
 from trimtab.route.savings import Savings, estimate
 from trimtab.route.shape import difficulty, shape
-from trimtab.static import Static
 from trimtab.types import Embed, Request
 
 if TYPE_CHECKING:
@@ -56,6 +62,15 @@ class Learned:
     its vector, together with a guess that needs no outcomes. If that does not beat `Length` in
     cross-validation, it is not used: `learned` is False, all goes as with `Length`, and `reason`
     says so. Made by `fit`. Safe to share between threads.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.embed import Hashed
+    >>> from trimtab.route import Learned
+    >>> rows = [(f"Add {n} and 1.", 1, 1) for n in range(60)]
+    >>> rows += [(f"Prove that {n} is odd.", 0, 1) for n in range(60)]
+    >>> by = Learned.fit(rows, embed=Hashed(), strong_rate=0.5)
+    >>> by.weak_ok(Request("", (Message("user", "Prove that 99 is odd."),))) < 0.5
+    True
     """
 
     strong_rate: float
@@ -221,7 +236,7 @@ class Part:
 
     def __call__(self, views: Numbers) -> Numbers:
         """Predict from lines of the same kind of numbers."""
-        found: Numbers = np.exp(-self.reach * _squares(views, self.rows)) @ self.weights
+        found: Numbers = np.exp(-self.reach * squares(views, self.rows)) @ self.weights
         return found - self.level
 
 
@@ -241,7 +256,7 @@ class Model:
     def __call__(self, texts: Sequence[str]) -> Numbers:
         """Return a score for each text; higher is harder."""
         looks, guess = self._looks(texts)
-        views = (looks, _vectors(self.embed, texts))
+        views = (looks, vectors(self.embed, texts))
         learned = sum((part(v) for part, v in zip(self.parts, views, strict=True)), np.zeros(1))
         return np.asarray(self.trust * learned / len(self.parts) + (1 - self.trust) * guess)
 
@@ -297,7 +312,7 @@ def fit(rows: Sequence[Row], embed: Any = None, seed: int = 0) -> Fitted:
     rows = rows[-MOST:]
     _check(rows)
     texts = [row.prompt for row in rows]
-    model, scores = _model(rows, _remembering(embed), seed)
+    model, scores = _model(rows, remembering(embed), seed)
     lengths = [measure(text) for text in texts]
     ours, theirs = Curve(scores, rows), Curve(lengths, rows)
     drawn = (ours.drawn(seed), theirs.drawn(seed))
@@ -346,7 +361,7 @@ def _model(rows: Sequence[Row], embed: Embed, seed: int) -> tuple[Model, list[fl
     model = Model(embed, middle, spread, (), 0.0)
     looks, guess = model._looks(texts)
     gain = np.array([row.gain for row in rows])
-    fits = [_part(view, gain, seed) for view in (looks, _vectors(embed, texts))]
+    fits = [_part(view, gain, seed) for view in (looks, vectors(embed, texts))]
     learned = sum((held for _, held in fits), np.zeros(1)) / len(fits)
     trust = len(rows) / (len(rows) + GUESS)
     both = trust * learned + (1 - trust) * guess
@@ -367,7 +382,7 @@ def _part(view: Numbers, gain: Numbers, seed: int) -> tuple[Part, Numbers]:
 
     The predictions of all folds follow from one inverse (Pahikkala et al. 2006).
     """
-    distances = _squares(view, view)
+    distances = squares(view, view)
     reach = REACH / max(float(distances.mean()), 1e-9)
     likeness = np.exp(-reach * distances)
     # Without its mean, or else a fold's rows would tell their own mean by lacking among the others.
@@ -392,22 +407,6 @@ def _looks(texts: Sequence[str]) -> Numbers:
     return np.array([(*shape(text), difficulty(text)) for text in texts], float)
 
 
-def _vectors(embed: Embed, texts: Sequence[str]) -> Numbers:
-    return np.asarray(embed(texts), float)
-
-
-def _squares(one: Numbers, other: Numbers) -> Numbers:
-    """Return the squared distance of each line to each."""
-    own, theirs = np.square(one).sum(axis=1), np.square(other).sum(axis=1)
-    squares: Numbers = np.maximum(own[:, None] + theirs - 2 * one @ other.T, 0)
-    return squares
-
-
-def _remembering(embed: Any) -> Remembered:
-    made = remembered() if embed is None else embedder(embed)
-    return made if isinstance(made, Remembered) else Remembered(made, size=10_000)
-
-
 def _written(model: Model) -> dict[str, Any]:
     return {
         "embedder": fingerprint(model.embed),
@@ -418,8 +417,8 @@ def _written(model: Model) -> dict[str, Any]:
             {
                 "reach": part.reach,
                 "level": part.level,
-                "weights": _packed(part.weights),
-                "rows": _packed(part.rows),
+                "weights": packed(part.weights),
+                "rows": packed(part.rows),
             }
             for part in model.parts
         ],
@@ -429,30 +428,9 @@ def _written(model: Model) -> dict[str, Any]:
 def _read(saved: Mapping[str, Any], embed: Any) -> Model:
     parts = []
     for part in saved["parts"]:
-        weights = _unpacked(part["weights"])
-        numbers = _unpacked(part["rows"]).reshape(len(weights), -1)
+        weights = unpacked(part["weights"])
+        numbers = unpacked(part["rows"]).reshape(len(weights), -1)
         parts.append(Part(numbers, weights, part["reach"], part["level"]))
     middle, spread = np.array(saved["middle"]), np.array(saved["spread"])
-    found = _embedder(saved["embedder"], embed)
+    found = embedder_of(saved["embedder"], embed)
     return Model(found, middle, spread, tuple(parts), saved["trust"])
-
-
-def _embedder(wanted: str, embed: Any) -> Embed:
-    """Return what the rows were embedded with: vectors of another embedder mean nothing here."""
-    if embed is None and wanted == Static.fingerprint:
-        embed = Static()
-    found = _remembering(embed)
-    if found.fingerprint != wanted:
-        raise ValueError(
-            f"the router was fitted with the embedder {wanted!r}, got {found.fingerprint!r}:"
-            " give the same as `embed`, or fit again"
-        )
-    return found
-
-
-def _packed(numbers: Numbers) -> str:
-    return b64encode(numbers.astype("<f4").tobytes()).decode()
-
-
-def _unpacked(text: str) -> Numbers:
-    return np.frombuffer(b64decode(text), "<f4").astype(float)

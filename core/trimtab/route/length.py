@@ -28,6 +28,12 @@ class Length:
         strong_rate: The share of requests that the strong model is to answer.
         traffic: Prompts seen before, oldest first: some 300 bring the rate within 2 points.
         size: How many prompts are remembered, as one number each.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.route import Length
+    >>> by = Length(strong_rate=0.3, traffic=["Hello! " * n for n in range(100)])
+    >>> [by.wants_strong(Request("", (Message("user", "Hello! " * n),))) for n in (5, 95)]
+    [False, True]
     """
 
     def __init__(

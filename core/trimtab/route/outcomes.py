@@ -16,6 +16,12 @@ class Outcomes:
     """A file of rows, a line of JSON each, which `trimtab calibrate` reads.
 
     It holds prompts and answers in the clear. Threads and processes may add to one file.
+
+    >>> from trimtab.route import Outcomes, Row
+    >>> outcomes = Outcomes("rows.jsonl")
+    >>> outcomes(Row("How much is 17 * 3?", weak_ok=0, strong_ok=1))
+    >>> [row.gain for row in outcomes]
+    [1.0]
     """
 
     path: str | Path

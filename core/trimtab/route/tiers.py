@@ -86,6 +86,19 @@ class Tiers:
     sessions only move up.
 
     As a step it sets the request's model and parameters. Safe to share between threads.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.route import Choice, Length, Rule, Tier, Tiers
+    >>> tiers = Tiers(
+    ...     {"fast": "gpt-4o-mini", "powerful": Tier("gpt-4o", window=128_000)},
+    ...     by=Length(0.3, traffic=["Hello! " * n for n in range(100)]),
+    ...     rules=[Rule("powerful", lambda request: "contract" in request.query, "a contract")],
+    ... )
+    >>> choice: Choice = tiers.choose(Request("", (Message("user", "Read my contract."),)))
+    >>> choice.tier, choice.reason
+    ('powerful', 'a contract')
+    >>> tiers(Request("", (Message("user", "Hello!"),))).model
+    'gpt-4o-mini'
     """
 
     tiers: Mapping[str, Tier | str]

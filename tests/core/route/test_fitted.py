@@ -136,3 +136,16 @@ def test_it_judges_for_a_request_with_more_than_a_question(fitted: Confidence) -
         "m", (Message("system", "Be brief."), Message("user", "How many are 3 and 4?"))
     )
     assert 0 < fitted(request, Response(Message("assistant", "7"), logprobs=(-0.1,))) < 1
+
+
+def test_a_weak_model_that_is_often_wrong_teaches_as_well() -> None:
+    dice = random.Random(1)
+    topics, rows = ("rivers", "kings", "stars", "bread", "ships"), []
+    for n in range(300):
+        topic = dice.choice(topics)
+        right = dice.random() < (0.8 if topic in topics[:2] else 0.12)
+        answer = f"There are {n} {topic}, as is known."
+        rows.append((f"Tell me about {topic} number {n}.", int(right), 1, answer))
+    judge = Confidence.fit(rows)
+    assert judge.learned
+    assert judge.apgr.value > 0.6
