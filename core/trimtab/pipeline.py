@@ -44,6 +44,8 @@ from trimtab.types import (
 log = logging.getLogger("trimtab")
 ENDED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt)
 """Errors of a caller who no longer wants the answer, which is billed all the same."""
+BOUND = "tools it adds"
+"""What the change is called that the steps' own tools make, as far as they are sent."""
 SESSIONS = 64
 """How many conversations a pipeline remembers the last request of, to see where history is cut."""
 
@@ -92,7 +94,16 @@ class Hold(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do about a request: send `request`, unless `hit` already answers it."""
+    """What to do about a request: send `request`, unless `hit` already answers it.
+
+    >>> from trimtab import Message, Pipeline, Plan, Request
+    >>> from trimtab.compress import Compress, Lossless
+    >>> rows = '[{"id": "A-1", "state": "open"}, {"id": "A-2", "state": "open"}]'
+    >>> asked = Request("gpt-4o", (Message("user", "Which are open?"), Message("tool", rows)))
+    >>> plan: Plan = Pipeline([Compress(Lossless())]).plan(asked)
+    >>> plan.changes
+    (Change(step='Lossless', before=42, after=2...),)
+    """
 
     asked: Request
     request: Request
@@ -296,13 +307,16 @@ class Pipeline:
         """Run the steps, and measure them."""
         asked = plan.asked
         count = self.count or counter_for(asked.model)
-        stages, changes, size = [asked], [], count_request(asked, count)
-        holds: list[Hold] = []
+        own = frozenset(tool.tool.name for tool in self.tools)
+        stages, changes, holds = [asked], [], list[Hold]()
+        size = count_request(_without(asked, own), count)
         for step in self.steps:
             after = self._apply(step, stages[-1], holds)
-            before, size = size, size + _growth(stages[-1], after, count)
+            before, size = size, size + _growth(stages[-1], after, count, own)
             changes.append(Change(name_of(step), before, size))
             stages.append(after)
+        if bound := [tool for tool in stages[-1].tools if tool.name in own]:
+            changes.append(Change(BOUND, size, size + count_tools(bound, count)))
         cuts = self._sent.cuts(stages, self.steps, count, self.outlook or outlook_for(asked.model))
         sent, held = stages[-1], tuple(holds)
         return replace(plan, request=sent, changes=tuple(changes), cuts=cuts, holds=held)
@@ -477,13 +491,20 @@ def _cut(
     return Cut(step, place, after, removed, how.gain(after, removed))
 
 
-def _growth(before: Request, after: Request, count: Counter) -> int:
-    """How many tokens a step added; negative where it saved."""
+def _without(request: Request, own: frozenset[str]) -> Request:
+    """Leave out the steps' own tools."""
+    theirs = tuple(tool for tool in request.tools if tool.name not in own)
+    return request if len(theirs) == len(request.tools) else replace(request, tools=theirs)
+
+
+def _growth(before: Request, after: Request, count: Counter, own: frozenset[str]) -> int:
+    """How many tokens a step added, but for the steps' own tools; negative where it saved."""
     if before is after:
         return 0
     grown = 0
     if before.tools is not after.tools:
-        grown += count_tools(after.tools, count) - count_tools(before.tools, count)
+        were, are = _without(before, own).tools, _without(after, own).tools
+        grown += count_tools(are, count) - count_tools(were, count)
     for old, new in zip_longest(before.messages, after.messages):
         if old is not new:
             grown += count_message(new, count) if new else 0

@@ -14,7 +14,7 @@ from trimtab.breakdown import components
 from trimtab.errors import TraceError
 from trimtab.ledger import Change
 from trimtab.offer import Offer
-from trimtab.pipeline import Cut, Pipeline, Plan
+from trimtab.pipeline import BOUND, Cut, Pipeline, Plan
 from trimtab.prefix import break_points
 from trimtab.prices import (
     DEFAULT_RULE,
@@ -35,7 +35,6 @@ EXAMPLE = 2_400
 """Characters of the longest tool result that is shown as an example."""
 LEAST = 0.2
 """The share that must be left of an example; one that is shorter only points to another text."""
-BOUND = "tools it adds"
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,22 @@ class Example:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a recipe would have done to recorded traffic."""
+    """What a recipe would have done to recorded traffic.
+
+    >>> from trimtab import recipes, trace
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.replay import Bill, CutResult, Example, Outcome, Replay, Turn, replay
+    >>> found: Replay = replay([next(trace.read(TRAFFIC))], recipes.lean)
+    >>> outcome: Outcome = found.outcomes[0]
+    >>> turn: Turn = outcome.turns[-1]
+    >>> before: Bill = turn.before
+    >>> before.tokens > turn.after.tokens
+    True
+    >>> example: Example = found.examples[0]
+    >>> len(example.before) > len(example.after)
+    True
+    >>> cuts: tuple[CutResult, ...] = found.cuts
+    """
 
     outcomes: tuple[Outcome, ...]
     examples: tuple[Example, ...] = ()
@@ -162,14 +176,14 @@ class Replay:
     def levers(self) -> Mapping[str, int]:
         """Tokens that each step removed, in order; negative where it added some.
 
-        The recipe's own tools come last, less the calls that `Offer` kept them out of.
+        The recipe's own tools come last.
         """
         removed: Tally[str] = Tally()
         for turn in self.turns:
             for change in turn.changes:
                 removed[change.step] += change.before - change.after
-        bound = self.before.tokens - self.after.tokens - sum(removed.values())
-        bound += removed.pop(Offer.__name__, 0)
+        bound = removed.pop(BOUND, 0)
+        removed.pop(Offer.__name__, None)
         return {**removed, **({BOUND: bound} if bound else {})}
 
     @property
@@ -216,7 +230,16 @@ class Replay:
 
 
 def requests(conversation: Conversation, pipeline: Pipeline, model: str) -> Iterator[Sent]:
-    """Plan each recorded call of a conversation anew, with the messages that stood before it."""
+    """Plan each recorded call of a conversation anew, with the messages that stood before it.
+
+    >>> from trimtab import recipes, trace
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.replay import Sent, requests
+    >>> conversation = next(trace.read(TRAFFIC))
+    >>> sent: Sent = next(requests(conversation, recipes.lossless("gpt-4o"), "gpt-4o"))
+    >>> sent.step, sent.plan.tokens_saved > 0
+    (2, True)
+    """
     for step in conversation.answers:
         recorded = Request(
             model, conversation.messages[:step], conversation.tools, session=conversation.id
@@ -240,6 +263,13 @@ def replay(
 
     Raises:
         TraceError: The record names no model, and none is given.
+
+    >>> from trimtab import recipes, trace
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.replay import replay
+    >>> found = replay([next(trace.read(TRAFFIC))], recipes.balanced)
+    >>> found.after.tokens < found.before.tokens, found.needed, found.kept
+    (True, 16, 16)
     """
     made: dict[str, Pipeline] = {}
     outcomes: list[Outcome] = []

@@ -16,7 +16,7 @@ from trimtab import (
     ToolCall,
     Usage,
 )
-from trimtab.pipeline import call_tool
+from trimtab.pipeline import BOUND, call_tool
 from trimtab.types import RunnableTool, fold
 
 
@@ -414,3 +414,20 @@ def test_a_budget_spent_in_an_async_cache_stops_the_call() -> None:
 
     with pytest.raises(BudgetExceeded):
         asyncio.run(Pipeline(cache=Poor()).arun(ask("hi"), later))
+
+
+def test_the_steps_own_tools_cost_what_they_cost_where_they_are_sent() -> None:
+    class Tooled:
+        tools = (RunnableTool(Tool("recall", "Gives it back. " * 9), lambda **_: ""),)
+        sends = True
+
+        def __call__(self, request: Request) -> Request:
+            return request if self.sends else replace(request, tools=request.tools[:1])
+
+    step = Tooled()
+    pipeline = Pipeline([step])
+    asked = pipeline.bind(replace(ask("hello"), tools=(Tool("look", "Looks."),)))
+    assert [change.step for change in pipeline.plan(asked).changes] == ["Tooled", BOUND]
+    assert pipeline.plan(asked).tokens_saved < 0
+    step.sends = False  # and nobody is told that this saved anything
+    assert pipeline.plan(asked).tokens_saved == 0
