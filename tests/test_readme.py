@@ -55,6 +55,12 @@ def test_a_snippet_runs_as_printed(snippet: str, monkeypatch, tmp_path) -> None:
         Settings._llm = before
 
 
+def test_what_is_kept_of_the_documents_answers_the_question(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(next(snippet for snippet in SNIPPETS if "Extractive" in snippet), {})
+    assert "thirty dollars" in capsys.readouterr().out
+
+
 def test_the_makefile_has_the_commands_that_the_readme_names() -> None:
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):

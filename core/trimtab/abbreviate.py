@@ -22,6 +22,12 @@ def abbreviate(text: str, count: Counter) -> str:
     "Customer Data Platform (CDP)" and from there on "CDP". Only where tokens are saved once the
     definition is paid, and where the initials mean nothing else in the text. What is quoted, code,
     variables and addresses stay as they are.
+
+    >>> from trimtab.abbreviate import abbreviate
+    >>> from trimtab.tokens import counter_for
+    >>> rule = "Look it up in the Customer Data Platform. "
+    >>> abbreviate(rule * 5, counter_for("gpt-4o"))
+    'Look it up in the Customer Data Platform (CDP). Look it up in the CDP. ...'
     """
     masked, hidden = shield(text)
     for name in _candidates(masked):

@@ -43,6 +43,14 @@ class Archive:
     Args:
         path: The file, made if it is not there; without one, all is kept in memory and gone with
             the archive.
+
+    >>> from trimtab.archive import Archive
+    >>> archive = Archive("chats.db")
+    >>> archive.append("user-7", ["My cat is called Momo.", "Noted."])
+    >>> archive.read("user-7")
+    ['My cat is called Momo.', 'Noted.']
+    >>> archive.sessions()
+    ['user-7']
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -97,7 +105,14 @@ class Archive:
 
 
 class Notes(MutableMapping[str, str]):
-    """What was made of a session at some cost, such as summaries, kept until it is cleared."""
+    """What was made of a session at some cost, such as summaries, kept until it is cleared.
+
+    >>> from trimtab.archive import Archive, Notes
+    >>> notes: Notes = Archive().notes("user-7")
+    >>> notes["summary"] = "Has a cat."
+    >>> dict(notes)
+    {'summary': 'Has a cat.'}
+    """
 
     def __init__(self, file: File, session: str) -> None:
         self._file, self._session = file, session
@@ -140,7 +155,12 @@ class Notes(MutableMapping[str, str]):
 
 
 def archive_in(place: Archive | str | Path | None) -> Archive:
-    """Return the archive in a file, or the one that is given."""
+    """Return the archive in a file, or the one that is given.
+
+    >>> from trimtab.archive import archive_in
+    >>> archive_in("chats.db").path
+    'chats.db'
+    """
     return place if isinstance(place, Archive) else Archive(place)
 
 

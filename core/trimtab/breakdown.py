@@ -100,7 +100,14 @@ class Breakdown:
 
 
 def components(request: Request, count: Counter) -> Mapping[str, int]:
-    """Count tokens by component; see `INPUT`. They add up to the whole request."""
+    """Count tokens by component; see `INPUT`. They add up to the whole request.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.breakdown import components
+    >>> asked = Request("gpt-4o", (Message("system", "Be brief."), Message("user", "Hello!")))
+    >>> components(asked, len)["system"]
+    13
+    """
     sizes = dict.fromkeys(INPUT, 0)
     sizes["tools"] = tokens.count_tools(request.tools, count)
     places = (i for i, m in enumerate(request.messages) if m.role == "user")
@@ -121,6 +128,17 @@ def analyze(
     """Count a request and its answer by component, with the counter of its model if none is given.
 
     Reasoning is what the provider reports, or else what the answer shows of it.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.breakdown import Breakdown, Opportunity, analyze
+    >>> rows = '[{"id": "A-1", "state": "open"}, {"id": "A-2", "state": "open"}]'
+    >>> asked = Request("gpt-4o", (Message("user", "Which are open?"), Message("tool", rows)))
+    >>> found: Breakdown = analyze(asked)
+    >>> found.input["tool results"] > found.input["input"]
+    True
+    >>> best: Opportunity = found.opportunities()[0]
+    >>> best.code
+    'Pipeline([Compress(Lossless(), observations=True)])'
     """
     count = count or tokens.counter_for(request.model)
     return Breakdown(

@@ -31,28 +31,56 @@ _run: ContextVar[str] = ContextVar("trimtab_run", default="")
 
 
 def everything(request: Request) -> str:
-    """Count all requests together."""
+    """Count all requests together.
+
+    >>> from trimtab.budget import Budget, everything
+    >>> Budget(tokens=1_000_000, by=everything)
+    Budget(tokens=1000000, by=everything)
+    """
     return "everything"
 
 
 def by_session(request: Request) -> str:
-    """Count each conversation for itself."""
+    """Count each conversation for itself.
+
+    >>> from trimtab.budget import Budget, by_session
+    >>> Budget(dollars="0.50", by=by_session)
+    Budget(dollars=0.50, by=by_session)
+    """
     return f"session {request.conversation}"
 
 
 def by_tenant(request: Request) -> str:
-    """Count each tenant for itself."""
+    """Count each tenant for itself.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.budget import by_tenant
+    >>> by_tenant(Request("gpt-4o", (Message("user", "Hello!"),), tenant="acme"))
+    'tenant acme'
+    """
     return f"tenant {request.tenant}"
 
 
 def by_run(request: Request) -> str:
-    """Count each `with run():` block for itself, and what is outside of any by conversation."""
+    """Count each `with run():` block for itself, and what is outside of any by conversation.
+
+    >>> from trimtab.budget import Budget, by_run
+    >>> Budget(tokens=50_000, by=by_run)
+    Budget(tokens=50000, by=by_run)
+    """
     return f"run {_run.get()}" if _run.get() else by_session(request)
 
 
 @contextmanager
 def run(name: str = "") -> Iterator[str]:
-    """Make every call inside the block, in this thread or task, one of this run."""
+    """Make every call inside the block, in this thread or task, one of this run.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.budget import by_run, run
+    >>> with run("nightly report"):
+    ...     by_run(Request("gpt-4o", (Message("user", "Hello!"),)))
+    'run nightly report'
+    """
     name = name or uuid.uuid4().hex
     token = _run.set(name)
     try:
@@ -81,6 +109,16 @@ class Budget:
         period: Forgets what was spent longer ago, to a sixtieth of it.
         path: A file that keeps the sums, for other processes too.
         output: Tokens that an answer is expected to have, or less where the request limits it.
+
+    >>> from datetime import timedelta
+    >>> from trimtab import Message, Pipeline, Request, Response, Usage
+    >>> from trimtab.budget import Budget, by_tenant
+    >>> budget = Budget(dollars=5, by=by_tenant, period=timedelta(days=1))
+    >>> request = Request("gpt-4o", (Message("user", "Hello!"),), tenant="acme")
+    >>> answer = Response(Message("assistant", "Hello!"), Usage(100, 20))
+    >>> answer = Pipeline([budget]).run(request, lambda sent: answer)
+    >>> budget.spent(request)
+    (Decimal('0.00045'), 120)
     """
 
     name = "Budget"
@@ -218,7 +256,17 @@ class Budget:
 
 
 class Hold:
-    """What is set aside for a call under way; free again if nobody tells what it cost."""
+    """What is set aside for a call under way; free again if nobody tells what it cost.
+
+    >>> from trimtab import Message, Request, Usage
+    >>> from trimtab.budget import Budget, Hold
+    >>> budget, request = Budget(tokens=5000), Request("gpt-4o", (Message("user", "Hello!"),))
+    >>> hold: Hold
+    >>> request, hold = budget.reserve(request)
+    >>> hold.settle([("gpt-4o", Usage(100, 20))])
+    >>> budget.spent(request)[1]
+    120
+    """
 
     def __init__(self, budget: Budget, id: str, name: str, expected: Amount) -> None:
         self.expected = expected

@@ -8,6 +8,8 @@ from trimtab.types import ToolCall
 
 DISPATCHER = "call_tool"
 """The name of the tool by which a model calls those that it is not offered."""
+RECALL = "recall"
+"""The name of the tool that gives back what was cut out of a request."""
 
 
 def called_name(call: ToolCall) -> str:

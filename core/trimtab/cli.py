@@ -19,6 +19,7 @@ from trimtab.errors import TraceError, TrimtabError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from trimtab.ledger import Ledger
     from trimtab.pipeline import Pipeline
     from trimtab.replay import Replay, Sent
     from trimtab.tokens import TextAnalysis
@@ -133,6 +134,7 @@ def report(
     ledger: Annotated[Path, typer.Argument(help="A file that a Ledger wrote.")],
     hours: Annotated[float, typer.Option(help="How far to look back.")] = 24,
     always: Annotated[bool, typer.Option("--all", help="Look at everything.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots over time.")] = None,
 ) -> None:
     """Report on recorded usage: what was spent, what was saved, and what would save more."""
     from trimtab.ledger import Ledger
@@ -140,7 +142,11 @@ def report(
     if not ledger.is_file():  # or else it would be made
         raise typer.BadParameter(f"there is no ledger at {ledger}")
     try:
-        typer.echo(Ledger(ledger).report(None if always else hours))
+        kept, period = Ledger(ledger), None if always else hours
+        typer.echo(kept.report(period))
+        if html is not None:
+            _write_report(html, kept, period, ledger.name)
+            typer.echo(f"\nwritten to {html}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -258,6 +264,17 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def _write_report(path: Path, ledger: Ledger, hours: float | None, source: str) -> None:
+    from datetime import date
+
+    from trimtab import __version__
+    from trimtab.ledger_page import page
+
+    made = f"Made on {date.today():%d %B %Y} with trimtab {__version__}."
+    found, course = ledger.analytics(hours), ledger.over_time(hours)
+    path.write_text(page(found, course, ledger.alerts, source, made), encoding="utf-8")
 
 
 def _write_page(path: Path, result: Replay, recipe: Recipe, source: str) -> None:

@@ -48,6 +48,11 @@ class MiniLM:
 
     Raises:
         ImportError: Neither is installed, or no weights can be found.
+
+    >>> from trimtab.embed import MiniLM
+    >>> renew, same, other = MiniLM()(["renew my passport", "get a new passport", "bake bread"])
+    >>> bool(renew @ same > renew @ other)
+    True
     """
 
     def __init__(self, folder: str | Path | None = None, *, threads: int = 1) -> None:
@@ -78,7 +83,15 @@ class MiniLM:
 
 
 class SentenceTransformer:
-    """Any model of sentence-transformers, by its name or folder, or loaded already."""
+    """Any model of sentence-transformers, by its name or folder, or loaded already.
+
+    >>> from trimtab.embed import SentenceTransformer
+    >>> class Loaded:
+    ...     def encode(self, texts, **settings):
+    ...         return [[len(text), 1] for text in texts]
+    >>> SentenceTransformer(Loaded())(["one", "two"]).shape
+    (2, 2)
+    """
 
     def __init__(self, model: Any = MINILM) -> None:
         self._model = _sentence_transformer(model) if isinstance(model, (str, Path)) else model
@@ -94,6 +107,11 @@ class Hashed:
     """Words and their pieces, hashed: needs no weights, and knows no synonyms.
 
     Feature hashing as of Weinberger et al. 2009, over words and the 4-grams of their letters.
+
+    >>> from trimtab.embed import Hashed
+    >>> parcel, parcels, bread = Hashed()(["my parcel", "my parcels", "bread"])
+    >>> bool(parcel @ parcels > parcel @ bread)
+    True
     """
 
     fingerprint = f"hashed/{HASHED}"
@@ -118,6 +136,12 @@ class Remembered:
         embed: What makes the vectors.
         size: How many vectors are kept; those used least recently go first.
         store: Keeps vectors beyond this process: any mapping of bytes, such as one on disk.
+
+    >>> from trimtab.embed import Hashed, Remembered
+    >>> saved = {}
+    >>> embed = Remembered(Hashed(), store=saved)
+    >>> embed(["one", "two", "one"]).shape, len(saved)
+    ((3, 1024), 2)
     """
 
     def __init__(
@@ -236,7 +260,13 @@ class _Documents(Protocol):
 
 
 class FromLangChain:
-    """A LangChain `Embeddings` as an embedder."""
+    """A LangChain `Embeddings` as an embedder.
+
+    >>> from langchain_core.embeddings import DeterministicFakeEmbedding
+    >>> from trimtab.embed import FromLangChain
+    >>> FromLangChain(DeterministicFakeEmbedding(size=8))(["one", "two"]).shape
+    (2, 8)
+    """
 
     def __init__(self, embeddings: _Documents) -> None:
         self._embeddings = embeddings
@@ -248,7 +278,13 @@ class FromLangChain:
 
 
 class FromLlamaIndex:
-    """A LlamaIndex `BaseEmbedding` as an embedder."""
+    """A LlamaIndex `BaseEmbedding` as an embedder.
+
+    >>> from llama_index.core import MockEmbedding
+    >>> from trimtab.embed import FromLlamaIndex
+    >>> FromLlamaIndex(MockEmbedding(embed_dim=8))(["one", "two"]).shape
+    (2, 8)
+    """
 
     def __init__(self, embedding: Any) -> None:
         self._embedding = embedding
@@ -266,6 +302,11 @@ def embedder(embed: Any = None) -> Embed:
 
     Raises:
         TypeError: It is none of those.
+
+    >>> from langchain_core.embeddings import DeterministicFakeEmbedding
+    >>> from trimtab.embed import embedder
+    >>> type(embedder(DeterministicFakeEmbedding(size=8))).__name__
+    'FromLangChain'
     """
     if embed is None:
         return default_embedder()
@@ -285,7 +326,12 @@ def embedder(embed: Any = None) -> Embed:
 
 @lru_cache(maxsize=1)
 def default_embedder() -> Embed:
-    """Return MiniLM, one for the whole process, or `Hashed` where it is not installed."""
+    """Return MiniLM, one for the whole process, or `Hashed` where it is not installed.
+
+    >>> from trimtab.embed import default_embedder
+    >>> default_embedder() is default_embedder()
+    True
+    """
     try:
         return MiniLM()
     except ImportError:
@@ -298,6 +344,10 @@ def remembered() -> Remembered:
 
     What ranks texts uses it. `Static` knows synonyms, which `Hashed` does not; `Hashed` tells
     texts apart by their letters, which a cache needs.
+
+    >>> from trimtab.embed import remembered
+    >>> remembered()(["one", "two"]).shape[0]
+    2
     """
     found = default_embedder()
     return Remembered(Static() if isinstance(found, Hashed) else found)
@@ -307,6 +357,10 @@ def fingerprint(embed: Embed) -> str:
     """Tell an embedder from another, so that their vectors are never compared.
 
     A function of the user's own is known by its module and name, or by its `fingerprint`.
+
+    >>> from trimtab.embed import Hashed, fingerprint
+    >>> fingerprint(Hashed())
+    'hashed/1024'
     """
     own = getattr(embed, "fingerprint", None)
     if own is not None:
@@ -320,6 +374,10 @@ def unit(vectors: Any) -> Vectors:
 
     Raises:
         ValueError: They are not one row of finite numbers a text.
+
+    >>> from trimtab.embed import unit
+    >>> unit([[0, 4], [0, 0]]).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
     """
     found = np.asarray(vectors, np.float32)
     if not len(np.atleast_1d(found)):

@@ -3,6 +3,11 @@
 Each exporter is a hook: `Ledger(hooks=[OpenTelemetry()])`. Names and units are those of the
 OpenTelemetry semantic conventions for generative AI; what those have no name for begins with
 `trimtab.`.
+
+>>> from trimtab import Event, Ledger
+>>> def watch(event: Event) -> None:
+...     print(event.model, event.usage.input_tokens, event.cost)
+>>> ledger = Ledger(hooks=[watch])
 """
 
 from __future__ import annotations
@@ -34,6 +39,10 @@ class OpenTelemetry:
 
     Args:
         meter: The global one of the name `trimtab` where it is not given.
+
+    >>> from trimtab import Ledger
+    >>> from trimtab.export import OpenTelemetry
+    >>> ledger = Ledger("usage.db", hooks=[OpenTelemetry()])
     """
 
     def __init__(self, meter: Meter | None = None) -> None:
@@ -77,6 +86,17 @@ class Prometheus:
 
     Args:
         registry: The global one where it is not given.
+
+    >>> from prometheus_client import CollectorRegistry
+    >>> from trimtab import Ledger, Message, Pipeline, Request, Response, Usage
+    >>> from trimtab.export import Prometheus
+    >>> registry = CollectorRegistry()
+    >>> pipeline = Pipeline(ledger=Ledger(hooks=[Prometheus(registry)]))
+    >>> answer = Response(Message("assistant", "Hello!"), Usage(100, 20))
+    >>> answer = pipeline.run(Request("gpt-4o", (Message("user", "Hello!"),)), lambda sent: answer)
+    >>> labels = {"model": "gpt-4o", "tenant": "", "kind": "input"}
+    >>> registry.get_sample_value("trimtab_tokens_total", labels)
+    100.0
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

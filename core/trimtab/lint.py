@@ -64,6 +64,15 @@ def lint(*requests: Request, count: Counter | None = None) -> tuple[Finding, ...
 
     Raises:
         ValueError: There are no requests.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.lint import Finding, lint
+    >>> rules = "The time is 2026-05-04 10:30." + " Answer politely." * 500
+    >>> chat = (Message("system", rules), Message("user", "Hello!"))
+    >>> found: tuple[Finding, ...] = lint(Request("gpt-4o", chat))
+    >>> print(found[0])
+    a time of day, '2026-05-04 10:30', stands before 1,5... tokens that the provider could read from
+    its cache: move it to the end, which saves $0.001... a call
     """
     if not requests:
         raise ValueError("give at least one request")

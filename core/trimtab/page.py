@@ -1,4 +1,12 @@
-"""A replay as one self-contained HTML page, to read, print and send on."""
+"""A replay as one self-contained HTML page, to read, print and send on.
+
+>>> from trimtab.page import bars, course, document, label, levers, section, svg, table
+>>> drawn = [bars([("tools", 900, 300)]), levers([("Lossless", 600)], whole=900)]
+>>> drawn += [course([90, 95], [40, 41]), svg(40, [label(0, 20, "tokens", "name")])]
+>>> body = section("Tokens", table(["part", "tokens"], [["tools", "300"]]) + "".join(drawn))
+>>> document("A day", body)[:15]
+'<!doctype html>'
+"""
 
 from __future__ import annotations
 
@@ -21,7 +29,16 @@ LEFT, RIGHT, HIGH = 70, 700, 190
 
 
 def page(replay: Replay, recipe: str, source: str, made: str) -> str:
-    """Write the page. `source` names what was replayed, `made` says when and with what."""
+    """Write the page. `source` names what was replayed, `made` says when and with what.
+
+    >>> from trimtab import recipes, trace
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.page import page
+    >>> from trimtab.replay import replay
+    >>> found = replay([next(trace.read(TRAFFIC))], recipes.balanced)
+    >>> "<svg" in page(found, "balanced", "one conversation", "today")
+    True
+    """
     title = f"{source}: what {recipe} would save"
     body = "\n".join(
         (
@@ -377,7 +394,7 @@ pre { margin: 0; padding: 14px; background: var(--panel); border-radius: 10px; f
 li { margin-bottom: 8px; }
 footer { margin-top: 48px; padding-top: 14px; border-top: 1px solid var(--rule); font-size: 13px; }
 @media (max-width: 640px) { .cards { grid-template-columns: 1fr 1fr; }
-  h1 { font-size: 38px; } }
+  h1 { font-size: 38px; } table { display: block; overflow-x: auto; white-space: nowrap; } }
 @media print { main { max-width: none; padding: 0; } section { break-inside: avoid; }
   pre { max-height: none; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """

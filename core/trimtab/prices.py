@@ -31,7 +31,13 @@ Shared = Callable[[str, str], int]
 
 @dataclass(frozen=True)
 class Rates:
-    """Dollars for one token, at a model's lowest tier."""
+    """Dollars for one token, at a model's lowest tier.
+
+    >>> from trimtab.prices import Rates, rates
+    >>> price: Rates | None = rates("gpt-4o")
+    >>> price.output / price.input
+    Decimal('4')
+    """
 
     input: Decimal
     output: Decimal
@@ -43,7 +49,13 @@ class Rates:
 
 @dataclass(frozen=True)
 class CacheRule:
-    """How a family of models caches prompts. Its prices are in the price list."""
+    """How a family of models caches prompts. Its prices are in the price list.
+
+    >>> from trimtab.prices import CacheRule, rule_for
+    >>> rule: CacheRule = rule_for("claude-sonnet-4-5")
+    >>> rule.minimum, rule.marks
+    (1024, True)
+    """
 
     pattern: str
     """A regular expression for the models' names."""
@@ -86,7 +98,14 @@ DEFAULT_RULE = CacheRule("", 1024, _SOON, 128, "a guess on the safe side")
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a session's prefix cache is expected to cost. Prices are relative to an input token."""
+    """What a session's prefix cache is expected to cost. Prices are relative to an input token.
+
+    >>> from trimtab.prices import Outlook
+    >>> Outlook(calls=10).pays_back(after=4000, removed=3000)
+    True
+    >>> Outlook(calls=10).break_even_calls(after=4000, removed=500)
+    79.5
+    """
 
     read: float = 0.1
     write: float = 1.25
@@ -138,6 +157,13 @@ def cost(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None
     and never asks the network for them. What is not known to be read from or written to a cache
     counts as plain input. A usage that contradicts itself, with more read from the cache than sent,
     has no price either. Zero means free.
+
+    >>> from trimtab import Usage
+    >>> from trimtab.prices import cost
+    >>> cost("gpt-4o", Usage(input_tokens=2000, output_tokens=100, cache_read_tokens=1024))
+    Decimal('0.00472')
+    >>> cost("a model of my own", Usage(2000, 100)) is None
+    True
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
@@ -151,17 +177,33 @@ def cost(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None
 
 
 def to_integer(dollars: Decimal | None) -> int | None:
-    """Turn dollars into whole picodollars."""
+    """Turn dollars into whole picodollars.
+
+    >>> from decimal import Decimal
+    >>> from trimtab.prices import to_integer
+    >>> to_integer(Decimal("0.0025"))
+    2500000000
+    """
     return None if dollars is None else round(dollars * PICODOLLARS)
 
 
 def to_dollars(integer: int | None) -> Decimal | None:
-    """Turn picodollars into dollars."""
+    """Turn picodollars into dollars.
+
+    >>> from trimtab.prices import to_dollars
+    >>> to_dollars(2_500_000_000)
+    Decimal('0.0025')
+    """
     return None if integer is None else Decimal(integer) / PICODOLLARS
 
 
 def rates(model: str, at: datetime | None = None) -> Rates | None:
-    """Return the price of a token, or None where the model is not known or not sold by tokens."""
+    """Return the price of a token, or None where the model is not known or not sold by tokens.
+
+    >>> from trimtab.prices import rates
+    >>> rates("gpt-4o").cache_read / rates("gpt-4o").input
+    Decimal('0.5')
+    """
     found = _price(model, Usage(0, 0), at)
     if found is None or not _by_token(found):
         return None
@@ -177,7 +219,12 @@ def rates(model: str, at: datetime | None = None) -> Rates | None:
 
 
 def rule_for(model: str) -> CacheRule:
-    """Return how a model's provider caches prompts, or a guess on the safe side."""
+    """Return how a model's provider caches prompts, or a guess on the safe side.
+
+    >>> from trimtab.prices import rule_for
+    >>> rule_for("gpt-4o").minimum, rule_for("gpt-4o").steps
+    (1024, 128)
+    """
     name = model.lower()
     return next((rule for rule in CACHE_RULES if re.search(rule.pattern, name)), DEFAULT_RULE)
 
@@ -188,6 +235,10 @@ def outlook_for(model: str) -> Outlook:
 
     Of Claude, the price of writes that last five minutes. It stays as it is for the life of the
     process, so that prices which change overnight do not change decisions within a session.
+
+    >>> from trimtab.prices import outlook_for
+    >>> outlook_for("claude-sonnet-4-5")
+    Outlook(read=0.1, write=1.25, minimum=1024, calls=10)
     """
     price, minimum = rates(model), rule_for(model).minimum
     if price is None or not price.input:
@@ -211,6 +262,13 @@ class PrefixCache:
         rule: How the provider caches; see `rule_for`.
         shared: Tokens with which two texts start. Where it is not given, the tokens of the
             characters with which they start, which may be one off.
+
+    >>> from trimtab.prices import PrefixCache, rule_for
+    >>> from trimtab.tokens import counter_for
+    >>> provider = PrefixCache(counter_for("gpt-4o"), rule_for("gpt-4o"))
+    >>> rules = "Answer politely. " * 500
+    >>> [provider.send([rules, question]).cache_read_tokens for question in ("Where?", "When?")]
+    [0, 1...]
     """
 
     def __init__(

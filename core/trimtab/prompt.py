@@ -29,7 +29,15 @@ _PLAIN = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}\Z")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template in fewer tokens: `Prompt.compile(template)`."""
+    """A template in fewer tokens: `Prompt.compile(template)`.
+
+    >>> from trimtab.prompt import Prompt
+    >>> prompt = Prompt.compile("Please make sure to answer {name} in order to help.")
+    >>> prompt.text, prompt.saved
+    ('Answer {name} to help.', 6)
+    >>> prompt.render(name="{Ada}")
+    'Answer {Ada} to help.'
+    """
 
     text: str
     """The template, in the syntax that it was written in, each variable as it was."""
@@ -103,7 +111,12 @@ class Prompt:
 
 
 def syntax_of(template: str) -> Syntax:
-    """Tell how a template marks its variables."""
+    """Tell how a template marks its variables.
+
+    >>> from trimtab.prompt import syntax_of
+    >>> syntax_of("Dear {name}"), syntax_of("Dear {{name}}"), syntax_of("Dear {{ name | title }}")
+    ('f-string', 'mustache', 'jinja2')
+    """
     if re.search(
         r"\{%.*?%\}|\{#.*?#\}|\{\{-?\s*[A-Za-z_][\w.]*\s*[|(\[][^{}]*\}\}", template, re.DOTALL
     ):

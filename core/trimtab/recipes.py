@@ -17,7 +17,14 @@ INSTRUCTIONS = ("system", "developer")
 
 
 def lossless(model: str) -> Pipeline:
-    """Nothing can be lost: results of tools in fewer tokens, and what they repeat only once."""
+    """Nothing can be lost: results of tools in fewer tokens, and what they repeat only once.
+
+    >>> from trimtab import Message, Request, recipes
+    >>> rows = '[{"id": "A-1", "state": "open"}, {"id": "A-2", "state": "open"}]'
+    >>> asked = Request("gpt-4o", (Message("user", "Which are open?"), Message("tool", rows)))
+    >>> recipes.lossless("gpt-4o").plan(asked).tokens_saved > 0
+    True
+    """
     count = counter_for(model)
     steps = (
         ShortenTools(words=1, count=count),
@@ -38,6 +45,12 @@ def balanced(model: str, *, calls: int = 10) -> Pipeline:
     Args:
         model: Whose tokens and prices count.
         calls: Calls that a session is expected to make after a cut.
+
+    >>> from trimtab import Message, Request, recipes
+    >>> rules = Message("system", "In the event that an order is late, you should say why.")
+    >>> asked = Request("gpt-4o", (rules, Message("user", "Hello!")))
+    >>> recipes.balanced("gpt-4o").plan(asked).request.messages[0].text
+    'If order is late, you should say why.'
     """
     count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
@@ -66,6 +79,13 @@ def lean(model: str, *, calls: int = 15) -> Pipeline:
     Args:
         model: Whose tokens and prices count.
         calls: Calls that a session is expected to make after a cut.
+
+    >>> from trimtab import Message, Request, Tool, recipes
+    >>> pipeline = recipes.lean("gpt-4o")
+    >>> tool = Tool("look_up", "Look up an order")
+    >>> asked = Request("gpt-4o", (Message("user", "Hello!"),), (tool,))
+    >>> [tool.name for tool in pipeline.bind(asked).tools]
+    ['look_up', 'recall']
     """
     count, outlook = counter_for(model), prudent(outlook_for(model), calls)
     originals = Originals()
@@ -95,6 +115,11 @@ def prudent(outlook: Outlook, calls: int) -> Outlook:
     """Reckon with the dearest way of caching that is usual.
 
     A session may go on at another model, by a router or as a fallback. A cut must pay there too.
+
+    >>> from trimtab.prices import Outlook
+    >>> from trimtab.recipes import prudent
+    >>> prudent(Outlook(read=0.5, write=1.0), calls=8)
+    Outlook(read=0.1, write=1.25, minimum=1024, calls=8)
     """
     read, write = min(outlook.read, 0.1), max(outlook.write, 1.25)
     return replace(outlook, read=read, write=write, calls=calls)

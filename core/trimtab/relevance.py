@@ -51,7 +51,12 @@ def words(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """Take off the commonest English endings: what is left need not be a word."""
+    """Take off the commonest English endings: what is left need not be a word.
+
+    >>> from trimtab.relevance import stem
+    >>> stem("bags"), stem("costing")
+    ('bag', 'cost')
+    """
     if len(word) < 4 or word[-1] in "0123456789":
         return word
     for ending, instead in ENDINGS:
@@ -85,6 +90,12 @@ class Bm25:
 
     Args:
         texts: Each as its words.
+
+    >>> from trimtab.relevance import Bm25, words
+    >>> texts = ["The second bag costs 30 dollars.", "Seats are chosen at check-in."]
+    >>> index = Bm25([words(text) for text in texts])
+    >>> int(index.scores(words("What do bags cost?")).argmax())
+    0
     """
 
     def __init__(self, texts: Sequence[Sequence[str]]) -> None:

@@ -1,4 +1,20 @@
-"""A replay's figures, as JSON and as tables for a terminal."""
+"""A replay's figures, as JSON and as tables for a terminal.
+
+>>> from rich.console import Console
+>>> from trimtab import recipes, report, trace
+>>> from trimtab.demo import TRAFFIC
+>>> from trimtab.replay import replay
+>>> found = replay([next(trace.read(TRAFFIC))], recipes.lossless)
+>>> report.line(found)
+'tokens ... %   input cost ... %   evidence kept 100.00 %'
+>>> report.figures(found)["evidence"]
+{'needed': 16, 'kept': 16}
+>>> dict(report.facts(found))["evidence kept"]
+'100.00 % of 16 values that later tool calls used'
+>>> report.show(found, Console(width=80))
+Tokens by lever
+...
+"""
 
 from __future__ import annotations
 
@@ -84,7 +100,13 @@ def line(replay: Replay) -> str:
 
 
 def dollars(amount: Decimal | None, conversations: int) -> str:
-    """Write what 1,000 conversations cost, with as many digits as it takes to see a difference."""
+    """Write what 1,000 conversations cost, with as many digits as it takes to see a difference.
+
+    >>> from decimal import Decimal
+    >>> from trimtab.report import dollars
+    >>> dollars(Decimal("0.12"), conversations=16)
+    '$7.50'
+    """
     if amount is None or not conversations:
         return UNKNOWN
     each = amount * PER / conversations
@@ -92,25 +114,45 @@ def dollars(amount: Decimal | None, conversations: int) -> str:
 
 
 def change(before: float | Decimal | None, after: float | Decimal | None) -> str:
-    """Write the difference as a percentage, with a true minus sign."""
+    """Write the difference as a percentage, with a true minus sign.
+
+    >>> from trimtab.report import change
+    >>> change(before=1500, after=2000)
+    '+33.3 %'
+    """
     if before is None or after is None or not before:
         return UNKNOWN
     return _signed(float(after / before - 1) * 100, ".1f") + " %"  # type: ignore[operator]
 
 
 def percent(part: int, whole: int, digits: int = 1) -> str:
-    """Write a share. Nothing of nothing is unknown, not zero."""
+    """Write a share. Nothing of nothing is unknown, not zero.
+
+    >>> from trimtab.report import percent
+    >>> percent(3, 4), percent(0, 0)
+    ('75.0 %', 'unknown')
+    """
     share = f"{100 * part / whole:.{digits}f} %" if whole else UNKNOWN
     return share.replace("-", MINUS)
 
 
 def ratio(value: float | None) -> str:
-    """Write a ratio."""
+    """Write a ratio.
+
+    >>> from trimtab.report import ratio
+    >>> ratio(0.75)
+    '0.750'
+    """
     return UNKNOWN if value is None else f"{value:.3f}"
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Write a short time."""
+    """Write a short time.
+
+    >>> from trimtab.report import milliseconds
+    >>> milliseconds(0.0031)
+    '3.1 ms'
+    """
     return UNKNOWN if seconds is None else f"{1000 * seconds:.1f} ms"
 
 

@@ -57,13 +57,27 @@ END = 300
 
 
 def kind(request: Request) -> str:
-    """Tell what kind of answer a request wants: one of `KINDS`, by how its question is put."""
+    """Tell what kind of answer a request wants: one of `KINDS`, by how its question is put.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.respond import kind
+    >>> [kind(Request("", (Message("user", text),))) for text in ("Is it open?", "Why is it so?")]
+    ['yes/no', 'explanation']
+    """
     text = request.query[-END:].strip().lower()
     return next((name for name, sign in _PATTERNS if sign.search(text)), "explanation")
 
 
 def kind_of(asked: Request, sent: Request) -> str:
-    """Tell the kind of a request, and whether it was told to be brief when it was sent."""
+    """Tell the kind of a request, and whether it was told to be brief when it was sent.
+
+    >>> from dataclasses import replace
+    >>> from trimtab import Message, Request
+    >>> from trimtab.respond import ASK, kind_of
+    >>> asked = Request("gpt-4o", (Message("user", "Is it open?"),))
+    >>> kind_of(asked, replace(asked, messages=(*asked.messages, Message("user", ASK))))
+    'yes/no (asked to be brief)'
+    """
     last = sent.messages[-1:] != asked.messages[-1:] and sent.messages[-1:]
     return kind(asked) + (BRIEF if last and last[0].text == ASK else "")
 
@@ -77,7 +91,14 @@ class Lengths(Protocol):
 
 @dataclass(frozen=True)
 class Learned:
-    """What answers of a kind have shown."""
+    """What answers of a kind have shown.
+
+    >>> from trimtab import Ledger
+    >>> from trimtab.respond import Learned, Limit
+    >>> known: Learned = Limit(Ledger()).learned("factual", "gpt-4o")
+    >>> known.limit is None
+    True
+    """
 
     limit: int | None
     """Tokens that an answer may have; None while too few were seen."""
@@ -96,6 +117,14 @@ class Limit:
     to some requests of each kind at first, and then only where the answers to those are shorter
     by more than the word costs. Requests that a program reads, with an output format or tools,
     are left alone.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.respond import Limit
+    >>> class Seen:
+    ...     def outputs(self, kind, *, model, top=500):
+    ...         return [40, 50, 60] * 20
+    >>> Limit(Seen())(Request("gpt-4o", (Message("user", "When do you open?"),))).params
+    {'max_tokens': 90}
     """
 
     ledger: Lengths
@@ -192,7 +221,17 @@ def _variance(values: Sequence[int]) -> float:
 
 
 def continued(call: Call) -> Call:
-    """Wrap a call, so that an answer that a limit cut short is gone on with, once."""
+    """Wrap a call, so that an answer that a limit cut short is gone on with, once.
+
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.respond import continued
+    >>> parts = iter([("First, boil wa", "length"), ("ter.", "stop")])
+    >>> def call(request):
+    ...     text, reason = next(parts)
+    ...     return Response(Message("assistant", text), finish_reason=reason)
+    >>> continued(call)(Request("gpt-4o", (Message("user", "How?"),))).message.text
+    'First, boil water.'
+    """
 
     def answer(request: Request) -> Response:
         first = call(request)
@@ -202,7 +241,17 @@ def continued(call: Call) -> Call:
 
 
 def acontinued(call: AsyncCall) -> AsyncCall:
-    """Do the same for a call that is awaited."""
+    """Do the same for a call that is awaited.
+
+    >>> import asyncio
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.respond import acontinued
+    >>> async def call(request):
+    ...     return Response(Message("assistant", "Boil water."), finish_reason="stop")
+    >>> asked = Request("gpt-4o", (Message("user", "How?"),))
+    >>> asyncio.run(acontinued(call)(asked)).message.text
+    'Boil water.'
+    """
 
     async def answer(request: Request) -> Response:
         first = await call(request)
@@ -212,7 +261,13 @@ def acontinued(call: AsyncCall) -> AsyncCall:
 
 
 def cut_short(response: Response) -> bool:
-    """Tell whether a limit on its length ended a text; calls of tools cannot be gone on with."""
+    """Tell whether a limit on its length ended a text; calls of tools cannot be gone on with.
+
+    >>> from trimtab import Message, Response
+    >>> from trimtab.respond import cut_short
+    >>> cut_short(Response(Message("assistant", "First, boil wa"), finish_reason="length"))
+    True
+    """
     text = response.message.text.strip()
     ended = (response.finish_reason or "").lower() in ENDED
     return ended and bool(text) and not response.message.tool_calls
@@ -243,6 +298,10 @@ def schema(fields: Mapping[str, Any] | type[Any], name: str = "answer") -> dict[
 
     Raises:
         ValueError: There are no fields, or one is none of those.
+
+    >>> from trimtab.respond import schema
+    >>> schema({"name": str, "age": "In years"})["properties"]
+    {'name': {'type': 'string'}, 'age': {'type': 'string', 'description': 'In years'}}
     """
     if isinstance(fields, type):
         made: dict[str, Any] = fields.model_json_schema()
@@ -288,6 +347,12 @@ class Format:
         native: By `response_format`, which constrains the answer and costs little; else by a word
             at the end of the request, for models that know no such thing.
         stop: Stop sequences to add.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.respond import Format
+    >>> asked = Request("gpt-4o", (Message("user", "Ada is 36."),))
+    >>> Format({"name": str, "age": int})(asked).params["response_format"]["type"]
+    'json_schema'
     """
 
     fields: Any

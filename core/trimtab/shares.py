@@ -49,6 +49,12 @@ def allocate(fixed: Mapping[str, int], variable: Mapping[str, Need | int], budge
 
     Raises:
         ValueError: The fixed parts alone are more than the budget.
+
+    >>> from trimtab.shares import Need, Shares, allocate
+    >>> variable = {"history": Need(4000, floor=500), "context": Need(2000, value=2)}
+    >>> found: Shares = allocate({"system": 300}, variable, budget=3000)
+    >>> dict(found.parts), dict(found.cut)
+    ({'system': 300, 'history': 1233, 'context': 1467}, {'history': 2767, 'context': 533})
     """
     room = budget - sum(fixed.values())
     if room < 0:
@@ -103,6 +109,15 @@ class FitWindow:
     question) is fixed, and what is shares the rest. The shares are settled once a conversation,
     when it first outgrows the budget, because a prefix that is cut anew at each call is cached by
     no one; from then on each strategy keeps its part within its share.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Recent
+    >>> from trimtab.shares import FitWindow
+    >>> fit = FitWindow(300, {"history": Recent})
+    >>> chat = [Message(role, "All is well. " * 20) for role in ("user", "assistant") * 4]
+    >>> asked = Request("gpt-4o", (*chat, Message("user", "And now?")))
+    >>> len(fit(asked).messages)
+    3
     """
 
     budget: int

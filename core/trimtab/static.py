@@ -29,6 +29,11 @@ class Static:
     Made of all-MiniLM-L6-v2 (Apache-2.0) by `benchmarks/evidence/static.py`: each entry of its
     vocabulary read alone, and the main directions of all of them (Tulkens and van Dongen 2024,
     Model2Vec), weighted by frequency (Arora et al. 2017).
+
+    >>> from trimtab.static import Static
+    >>> car, vehicle, bread = Static()(["car", "vehicle", "bread"])
+    >>> bool(car @ vehicle > car @ bread)
+    True
     """
 
     fingerprint = "static/64"

@@ -11,7 +11,13 @@ _tenant: ContextVar[str] = ContextVar("trimtab_tenant", default="")
 
 @contextmanager
 def tenant(name: str) -> Iterator[None]:
-    """Make every call inside the `with` block, in this thread or task, one of this tenant."""
+    """Make every call inside the `with` block, in this thread or task, one of this tenant.
+
+    >>> from trimtab.tenant import current_tenant, tenant
+    >>> with tenant("acme"):
+    ...     current_tenant()
+    'acme'
+    """
     token = _tenant.set(name)
     try:
         yield

@@ -12,7 +12,12 @@ INVOLVED = frozenset({"analysis", "code"})
 
 
 def is_involved(text: str) -> bool:
-    """Tell whether a question asks for analysis or code."""
+    """Tell whether a question asks for analysis or code.
+
+    >>> from trimtab.tiered import is_involved
+    >>> is_involved("Compare both plans."), is_involved("When do you open?")
+    (True, False)
+    """
     return kind(Request("", (Message("user", text),))) in INVOLVED
 
 
@@ -24,6 +29,13 @@ class Tiered:
     It stays there for the rest of the conversation, so that the prefix which the provider has
     cached is never rewritten. It is sent as a message of the user, since not all providers take
     instructions within a conversation.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.tiered import Tiered
+    >>> step = Tiered("Name the figures that you compare, and their dates.")
+    >>> asked = Request("gpt-4o", (Message("user", "Compare both plans."),))
+    >>> [message.text[-24:] for message in step(asked).messages]
+    ['ompare, and their dates.', 'Compare both plans.']
     """
 
     advanced: str

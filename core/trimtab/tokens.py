@@ -38,7 +38,13 @@ GOOD_RATIO = 4.0
 
 @dataclass(frozen=True)
 class Family:
-    """What is known of the tokenizer of a family of models."""
+    """What is known of the tokenizer of a family of models.
+
+    >>> from trimtab.tokens import Family, family_of
+    >>> family: Family = family_of("anthropic/claude-opus-4-1")
+    >>> family.encoding, family.exact
+    ('o200k_base', False)
+    """
 
     pattern: str
     """A regular expression for their names."""
@@ -95,7 +101,13 @@ class _Memo(dict[tuple[int, int], Value]):
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """Counts tokens of texts, and remembers them: a text that was counted costs next to nothing."""
+    """Counts tokens of texts, and remembers them: a text that was counted costs next to nothing.
+
+    >>> from trimtab.tokens import TokenCounter, counter_for
+    >>> count: TokenCounter = counter_for("gpt-4o")
+    >>> count("Where is my order?"), count.split("my order")
+    (5, ('my', ' order'))
+    """
 
     name: str
     """The encoding, or `estimate`."""
@@ -148,13 +160,22 @@ def counter_for(model: str) -> TokenCounter:
 
     Never touches the network. Where the encoding's rank file is not on this machine, it counts by
     an estimate, and says so once. `exact` tells whether it is the model's own tokenizer.
+
+    >>> from trimtab.tokens import counter_for
+    >>> counter_for("gpt-4o").exact, counter_for("claude-opus-4-1").exact
+    (True, False)
     """
     family = family_of(model)
     return _counter(family.encoding, family.factor, family.exact, family.image)
 
 
 def family_of(model: str) -> Family:
-    """Look up what is known of a model's tokenizer, whatever its provider calls it."""
+    """Look up what is known of a model's tokenizer, whatever its provider calls it.
+
+    >>> from trimtab.tokens import family_of
+    >>> family_of("openai:gpt-4o-mini").encoding
+    'o200k_base'
+    """
     name = model.lower()
     return next((f for f in FAMILIES if re.search(f.pattern, name)), Family(""))
 
@@ -163,6 +184,11 @@ def count_message(message: Message, count: Counter) -> int:
     """Count one message: its texts, its tool calls with their ids, its other blocks, its frame.
 
     Ids count because they are sent; no provider says whether it bills them.
+
+    >>> from trimtab import Message
+    >>> from trimtab.tokens import count_message, counter_for
+    >>> count_message(Message("user", "Where is my order?"), counter_for("gpt-4o"))
+    9
     """
     known = vars(message).get("_counted")
     if known is not None and known[0] is count:
@@ -187,7 +213,14 @@ def _size(message: Message, count: Counter) -> int:
 
 
 def count_calls(message: Message, count: Counter) -> int:
-    """Count the tool calls of a message."""
+    """Count the tool calls of a message.
+
+    >>> from trimtab import Message, ToolCall
+    >>> from trimtab.tokens import count_calls, counter_for
+    >>> call = ToolCall("call-1", "look_up", '{"order": "W-1"}')
+    >>> count_calls(Message("assistant", "", (call,)), counter_for("gpt-4o"))
+    29
+    """
     texts = (text for call in message.tool_calls for text in (call.id, call.name, call.arguments))
     return sum(map(count, texts)) + CALL_FRAME * len(message.tool_calls)
 
@@ -196,6 +229,12 @@ def count_block(part: Part, count: Counter) -> int:
     """Count a block that is not text: an image as an image, whatever else by its JSON.
 
     Encoded bytes count as one image: a file's pages and a sound's seconds cannot be seen from here.
+
+    >>> from trimtab import Part
+    >>> from trimtab.tokens import count_block, counter_for
+    >>> picture = Part(data='{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}')
+    >>> count_block(picture, counter_for("gpt-4o"))
+    765
     """
     data = part.data
     known = _WEIGHED.get((hash(data), len(data)))
@@ -205,12 +244,24 @@ def count_block(part: Part, count: Counter) -> int:
 
 
 def count_tools(tools: Sequence[Tool], count: Counter) -> int:
-    """Count tool definitions as they are serialised. See `tools_as_billed`."""
+    """Count tool definitions as they are serialised. See `tools_as_billed`.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tokens import count_tools, counter_for
+    >>> count_tools([Tool("look_up", "Look up an order")], counter_for("gpt-4o"))
+    31
+    """
     return sum(count_tool(tool, count) for tool in tools)
 
 
 def count_tool(tool: Tool, count: Counter) -> int:
-    """Count one tool definition."""
+    """Count one tool definition.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tokens import count_tool, counter_for
+    >>> count_tool(Tool("look_up", "Look up an order"), counter_for("gpt-4o"))
+    31
+    """
     return count(_definition(tool))
 
 
@@ -218,6 +269,13 @@ def tools_as_billed(tools: Sequence[Tool], model: str, count: Counter | None = N
     """Count tool definitions as the model sees them, or return None where no one knows how.
 
     Known for OpenAI's models only, which see a TypeScript namespace.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tokens import tools_as_billed
+    >>> tools_as_billed([Tool("look_up", "Look up an order")], "gpt-4o")
+    26
+    >>> tools_as_billed([Tool("look_up", "Look up an order")], "claude-opus-4-1") is None
+    True
     """
     from trimtab import typescript
 
@@ -227,7 +285,14 @@ def tools_as_billed(tools: Sequence[Tool], model: str, count: Counter | None = N
 
 
 def count_request(request: Request, count: Counter) -> int:
-    """Count all that a request sends."""
+    """Count all that a request sends.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.tokens import count_request, counter_for
+    >>> asked = Request("gpt-4o", (Message("system", "Be brief."), Message("user", "Hello!")))
+    >>> count_request(asked, counter_for("gpt-4o"))
+    13
+    """
     return count_tools(request.tools, count) + sum(
         count_message(m, count) for m in request.messages
     )
@@ -263,7 +328,15 @@ class TextAnalysis:
 
 
 def analyze_text(text: str, model: str) -> TextAnalysis:
-    """See how many tokens a model's tokenizer makes of a text, and which."""
+    """See how many tokens a model's tokenizer makes of a text, and which.
+
+    >>> from trimtab.tokens import TextAnalysis, analyze_text
+    >>> found: TextAnalysis = analyze_text("Where is my order A-17?", "gpt-4o")
+    >>> found.tokens, found.texts
+    (8, ('Where', ' is', ' my', ' order', ' A', '-', '17', '?'))
+    >>> found.inefficient
+    0.5
+    """
     count = counter_for(model)
     return TextAnalysis(len(text), count(text), count, count.split(text))
 
@@ -344,7 +417,13 @@ def _plain(value: Any) -> Any:
 
 
 def openai_definition(tool: Tool) -> dict[str, Any]:
-    """Write a tool in the form of OpenAI's chat API, which most others accept."""
+    """Write a tool in the form of OpenAI's chat API, which most others accept.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tokens import openai_definition
+    >>> openai_definition(Tool("look_up", "Look up an order"))["function"]["name"]
+    'look_up'
+    """
     function = {
         "name": tool.name,
         "description": tool.description,

@@ -59,6 +59,12 @@ def read(path: Path | str) -> Iterator[Conversation]:
 
     Raises:
         TraceError: A line cannot be read. Says which line, and what was expected.
+
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.trace import Conversation, read
+    >>> conversation: Conversation = next(read(TRAFFIC))
+    >>> conversation.model, len(conversation.tools), conversation.answers[:3]
+    ('gpt-5.2', 22, (2, 4, 6))
     """
     empty, found = True, False
     folding = _Folding()
@@ -79,7 +85,13 @@ def read(path: Path | str) -> Iterator[Conversation]:
 
 
 def count(path: Path | str) -> int:
-    """Count the conversations of a file, without looking into them where they stand one a line."""
+    """Count the conversations of a file, without looking into them where they stand one a line.
+
+    >>> from trimtab.demo import TRAFFIC
+    >>> from trimtab.trace import count
+    >>> count(TRAFFIC)
+    16
+    """
     with _open(path) as file:
         lines = _lines(file, path)
         first = next((line for line in lines if line.strip()), b"")
@@ -89,7 +101,13 @@ def count(path: Path | str) -> int:
 
 
 def message_dict(message: Message) -> Json:
-    """Write a message in OpenAI's format: the recorded object itself if nothing was edited."""
+    """Write a message in OpenAI's format: the recorded object itself if nothing was edited.
+
+    >>> from trimtab import Message
+    >>> from trimtab.trace import message_dict
+    >>> message_dict(Message("user", "Hello!"))
+    {'role': 'user', 'content': 'Hello!'}
+    """
     if not isinstance(message.source, dict):
         return _fresh_message(message)
     edits: Json = {}
@@ -101,7 +119,13 @@ def message_dict(message: Message) -> Json:
 
 
 def tool_dict(tool: Tool) -> Json:
-    """Write a tool in OpenAI's format: the recorded object itself if nothing was edited."""
+    """Write a tool in OpenAI's format: the recorded object itself if nothing was edited.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.trace import tool_dict
+    >>> tool_dict(Tool("look_up", "Look up an order"))["type"]
+    'function'
+    """
     source = tool.source
     if not isinstance(source, dict):
         return {"type": "function", "function": _said_of(tool)}

@@ -35,7 +35,12 @@ LONG = 1000
 
 @dataclass(frozen=True)
 class Part:
-    """One block of a message's content: a text, or something only the provider reads."""
+    """One block of a message's content: a text, or something only the provider reads.
+
+    >>> from trimtab import Message, Part
+    >>> Message("user", (Part("See the picture:"), Part(data='{"type":"image_url"}'))).text
+    'See the picture:'
+    """
 
     text: str | None = None
     """None where the block is not a text."""
@@ -45,7 +50,12 @@ class Part:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A model's wish to call a tool."""
+    """A model's wish to call a tool.
+
+    >>> from trimtab import Message, ToolCall
+    >>> Message("assistant", "", (ToolCall("call-1", "look_up", '{"order": "W-1"}'),)).text
+    ''
+    """
 
     id: str
     name: str
@@ -55,7 +65,13 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Tool:
-    """What a model is told about a tool."""
+    """What a model is told about a tool.
+
+    >>> from trimtab import Message, Request, Tool
+    >>> tool = Tool("look_up", "Look up an order", {"type": "object", "properties": {}})
+    >>> Request("gpt-4o", (Message("user", "Hello!"),), tools=(tool,)).tools[0].name
+    'look_up'
+    """
 
     name: str
     description: str = ""
@@ -69,7 +85,12 @@ class Tool:
 
 @dataclass(frozen=True)
 class Message:
-    """One message. Steps edit texts, and drop whole messages; all else travels untouched."""
+    """One message. Steps edit texts, and drop whole messages; all else travels untouched.
+
+    >>> from trimtab import Message
+    >>> Message("user", "Where is it?").with_texts(str.upper).text
+    'WHERE IS IT?'
+    """
 
     role: str
     """system, developer, user, assistant or tool."""
@@ -106,7 +127,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the provider billed them. Unknown is None, and makes every sum unknown."""
+    """Tokens as the provider billed them. Unknown is None, and makes every sum unknown.
+
+    >>> from trimtab import Usage
+    >>> total = Usage(100, 20, cache_read_tokens=64) + Usage(50, 10)
+    >>> total.input_tokens, total.cache_read_tokens
+    (150, None)
+    """
 
     input_tokens: int | None = None
     """All of the prompt, what was read from or written to the prefix cache included."""
@@ -123,7 +150,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class Request:
-    """What is about to be sent to a model."""
+    """What is about to be sent to a model.
+
+    >>> from trimtab import Message, Request
+    >>> one = Request("gpt-4o", (Message("user", "Hello!"),))
+    >>> other = Request("gpt-4o", (Message("user", " Hello! "),))
+    >>> one == other, one.key == other.key
+    (False, True)
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -176,7 +210,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back, and what it cost in tokens."""
+    """What came back, and what it cost in tokens.
+
+    >>> from trimtab import Message, Response, Usage
+    >>> Response(Message("assistant", "Hel"), Usage(9, 1), finish_reason="length").keepable
+    False
+    """
 
     message: Message
     usage: Usage | None = None
@@ -206,7 +245,14 @@ class Response:
 
 @dataclass(frozen=True)
 class RunnableTool:
-    """A tool that a step needs and that this library runs itself."""
+    """A tool that a step needs and that this library runs itself.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.types import RunnableTool
+    >>> clock = RunnableTool(Tool("clock", "What time it is"), lambda arguments: "10:30")
+    >>> clock.run({})
+    '10:30'
+    """
 
     tool: Tool
     run: Callable[[Mapping[str, Any]], str]
@@ -246,24 +292,52 @@ def fold(step: StepT) -> StepT:
 
     Works on a function or on a class. The prefix that the provider has cached survives such a
     step, except where the step cuts history, which the pipeline sees and reports.
+
+    >>> from dataclasses import replace
+    >>> from trimtab.types import fold
+    >>> @fold
+    ... def without_greetings(request):
+    ...     kept = tuple(m for m in request.messages if m.text != "Hello!")
+    ...     return replace(request, messages=kept)
+    >>> without_greetings.kind
+    'fold'
     """
     step.kind = "fold"  # type: ignore[attr-defined]
     return step
 
 
 def tail(step: StepT) -> StepT:
-    """Declare that a step touches only what was never sent: the end of the request, parameters."""
+    """Declare that a step touches only what was never sent: the end of the request, parameters.
+
+    >>> from dataclasses import replace
+    >>> from trimtab.types import tail
+    >>> @tail
+    ... def cold(request):
+    ...     return replace(request, params={**request.params, "temperature": 0})
+    >>> cold.kind
+    'tail'
+    """
     step.kind = "tail"  # type: ignore[attr-defined]
     return step
 
 
 def canonical_json(value: Any) -> str:
-    """Write JSON that is the same for equal values: sorted keys, no white space."""
+    """Write JSON that is the same for equal values: sorted keys, no white space.
+
+    >>> from trimtab.types import canonical_json
+    >>> canonical_json({"b": 1, "a": [2]})
+    '{"a":[2],"b":1}'
+    """
     return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:
-    """Hash a value of JSON's types. Mappings count as objects, whatever else by its `repr`."""
+    """Hash a value of JSON's types. Mappings count as objects, whatever else by its `repr`.
+
+    >>> from trimtab.types import digest
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
     return _hash(canonical_json(value))
 
 

@@ -12,7 +12,12 @@ from functools import lru_cache
 
 
 def word_set(text: str) -> frozenset[str]:
-    """Write a set of words as a text."""
+    """Write a set of words as a text.
+
+    >>> from trimtab.wording import word_set
+    >>> sorted(word_set("not never"))
+    ['never', 'not']
+    """
     return frozenset(text.split())
 
 
@@ -250,6 +255,10 @@ def tighten(text: str, *, articles: bool = True, terse: bool = False) -> str:
         text: Instructions, a description, or the like.
         articles: Leave out "the" and "a" where that changes nothing.
         terse: Also contract ("do not" to "don't"), and drop bold print and "that are".
+
+    >>> from trimtab.wording import tighten
+    >>> tighten("In the event that an order is late, say why.")
+    'If order is late, say why.'
     """
     tidy = tidy_space(text)
     if not is_english(tidy):
@@ -274,7 +283,12 @@ def _edited(masked: str, articles: bool, terse: bool) -> str:
 
 
 def tidy_space(text: str) -> str:
-    """Drop white space that shows nothing. Indentation, line breaks and code stay."""
+    """Drop white space that shows nothing. Indentation, line breaks and code stay.
+
+    >>> from trimtab.wording import tidy_space
+    >>> tidy_space("Be  brief,   and kind.  ")
+    'Be brief, and kind.'
+    """
     masked, hidden = shield(text)
     masked = re.sub(r"[ \t]+(?=\n|\Z)", "", masked)
     masked = re.sub(r"(?<=[^\s|])[ \t]{2,}(?=[^\s|#])", " ", masked)
@@ -282,12 +296,23 @@ def tidy_space(text: str) -> str:
 
 
 def drop_articles(text: str) -> str:
-    """Leave out "the", "a" and "an", but where they count, name, or are no articles."""
+    """Leave out "the", "a" and "an", but where they count, name, or are no articles.
+
+    >>> from trimtab.wording import drop_articles
+    >>> drop_articles("Look up the order in the database.")
+    'Look up order in database.'
+    """
     return _ARTICLE.sub(_without_article, text)
 
 
 def shield(text: str) -> tuple[str, tuple[str, ...]]:
-    """Put one private character in the place of each code, quotation, variable and address."""
+    """Put one private character in the place of each code, quotation, variable and address.
+
+    >>> from trimtab.wording import shield, unshield
+    >>> masked, hidden = shield("Answer `yes` to {name}.")
+    >>> hidden, unshield(masked, hidden)
+    (('`yes`', '{name}'), 'Answer `yes` to {name}.')
+    """
     if _PRIVATE.search(text):
         return chr(HIDDEN), (text,)
     hidden: list[str] = []
@@ -305,19 +330,34 @@ def unshield(text: str, hidden: tuple[str, ...]) -> str:
 
 
 def is_english(text: str) -> bool:
-    """Tell from its small words; a text with none of them passes."""
+    """Tell from its small words; a text with none of them passes.
+
+    >>> from trimtab.wording import is_english
+    >>> is_english("Say why it is late."), is_english("Sag, warum es nicht kommt und wer es hat.")
+    (True, False)
+    """
     seen = Tally(word.lower() for word in _WORD.findall(text))
     foreign = sum(seen[word] for word in FOREIGN)
     return foreign == 0 or foreign * 4 < sum(seen[word] for word in (*SMALL, "the", "a"))
 
 
 def binds(text: str) -> bool:
-    """Whether a text forbids, demands, warns, or says when something holds."""
+    """Whether a text forbids, demands, warns, or says when something holds.
+
+    >>> from trimtab.wording import binds
+    >>> binds("Never promise a date."), binds("Our shop sells kayaks.")
+    (True, False)
+    """
     return bool(_RULE.search(text))
 
 
 def keeps_what_binds(before: str, after: str) -> bool:
-    """Whether each number, negation, modal verb and condition still stands as often."""
+    """Whether each number, negation, modal verb and condition still stands as often.
+
+    >>> from trimtab.wording import keeps_what_binds
+    >>> keeps_what_binds("Do not send 2 parcels.", "Do not send parcels.")
+    False
+    """
     return not _binding(before) - _binding(after)
 
 

@@ -38,6 +38,12 @@ class TrimtabCache(BaseCache):
     once, one calls the model. Knows a conversation by what it says, so that one whose answers came
     from the cache is known at every turn. An answer from here is a new message, without usage, that
     says what it saved. A store that fails is a miss, logged once and counted in `failures`.
+
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> from langchain_trimtab import TrimtabCache
+    >>> model = FakeListChatModel(responses=["first", "second"], cache=TrimtabCache())
+    >>> model.invoke("Hello!").text, model.invoke("Hello!").text
+    ('first', 'first')
     """
 
     def __init__(self, cache: Cache | None = None) -> None:

@@ -55,6 +55,13 @@ class UsageCallback(BaseCallbackHandler):
         budget: What calls may spend together. One that does not fit raises `BudgetExceeded` before
             it is made, in async code too; it cannot be told to come to an end here, as by
             `TrimtabMiddleware`, which is to have another budget than this.
+
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> from langchain_trimtab import UsageCallback
+    >>> watch = UsageCallback()
+    >>> answer = FakeListChatModel(responses=["Hi."]).invoke("Hello!", {"callbacks": [watch]})
+    >>> watch.ledger.analytics().calls
+    1
     """
 
     def __init__(self, ledger: Ledger | None = None, *, budget: Budget | None = None) -> None:
@@ -160,6 +167,13 @@ def monitor(ledger: Ledger | None = None) -> Iterator[Ledger]:
 
     Reaches chains, batches and tasks, but not threads that the caller starts. Of nested monitors,
     the innermost records.
+
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> from langchain_trimtab import monitor
+    >>> with monitor() as ledger:
+    ...     answer = FakeListChatModel(responses=["Hi."]).invoke("Hello!")
+    >>> ledger.analytics().calls
+    1
     """
     callback = UsageCallback(ledger)
     token = _monitor.set(callback)

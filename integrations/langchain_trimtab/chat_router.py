@@ -65,6 +65,15 @@ class ChatRouter(BaseChatModel):
     caching does, use `TrimtabMiddleware(models=...)` instead, placed before it.
 
     With a cascade, the weak model's answer is held back until it was judged; it comes as one chunk.
+
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> from langchain_trimtab import ChatRouter
+    >>> from trimtab.route import Length, Tiers
+    >>> models = {name: FakeListChatModel(responses=[name]) for name in ("fast", "powerful")}
+    >>> by = Length(0.3, traffic=["Hello! " * n for n in range(100)])
+    >>> router = ChatRouter(models=models, tiers=Tiers(dict.fromkeys(models, "gpt-4o"), by=by))
+    >>> router.invoke("Hello!").text, router.invoke("Hello! " * 99).text
+    ('fast', 'powerful')
     """
 
     models: Mapping[str, BaseChatModel | str]

@@ -41,6 +41,10 @@ class TrimtabDecisions(BaseDecisionModel):  # type: ignore[misc, unused-ignore]
     The labels of a `Choice` count as tiers, from the weakest to the strongest in the order given;
     what is written about them is not read, and no model is asked. Other kinds of questions are
     refused.
+
+    >>> from langchain_trimtab import TrimtabDecisions
+    >>> from trimtab.route import Length
+    >>> classifier = TrimtabDecisions(by=Length(traffic=["Hello! " * n for n in range(100)]))
     """
 
     model: str = "trimtab"

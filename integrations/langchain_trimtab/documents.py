@@ -23,6 +23,14 @@ class TrimtabDocumentCompressor(BaseDocumentCompressor):
     and any other a copy with its id and metadata. A `title` in the metadata helps to find what is
     needed. Where the compression fails, all documents are
     returned as they are.
+
+    >>> from langchain_core.documents import Document
+    >>> from langchain_trimtab import TrimtabDocumentCompressor
+    >>> text = "A second bag costs thirty dollars. Seats are chosen at check-in. No pets."
+    >>> compressor = TrimtabDocumentCompressor(budget=10)
+    >>> found = compressor.compress_documents([Document(text)], "How much is a second bag?")
+    >>> found[0].page_content
+    'A second bag costs thirty dollars.'
     """
 
     budget: int | Literal["auto"] | None = None

@@ -30,6 +30,14 @@ class TrimtabChatMessageHistory(BaseChatMessageHistory):
         archive: Where to keep them, or the path of a file for an archive; in memory without it, and
             gone with this object.
         model: The name of the model whose tokens `prune` counts.
+
+    >>> from langchain_trimtab import TrimtabChatMessageHistory
+    >>> from trimtab.prune import Recent
+    >>> history = TrimtabChatMessageHistory("user-7", prune=Recent(100), archive="chats.db")
+    >>> for n in range(50):
+    ...     history.add_user_message(f"Question {n}")
+    >>> len(history.everything), len(history.messages) < 30
+    (50, True)
     """
 
     def __init__(

@@ -30,6 +30,13 @@ class TrimtabMemory(BaseChatMemory):
     Has their keys, and loads what they load as long as the conversation is within the budget. Every
     message is kept in `chat_memory`; what is pruned is only left out of what is loaded. Where the
     pruning fails, everything is loaded.
+
+    >>> from langchain_trimtab import TrimtabMemory
+    >>> memory = TrimtabMemory(max_token_limit=1000)
+    >>> memory.save_context({"input": "My cat is called Momo."}, {"output": "Noted."})
+    >>> print(memory.load_memory_variables({"input": "What is my cat called?"})["history"])
+    Human: My cat is called Momo.
+    AI: Noted.
     """
 
     memory_key: str = "history"

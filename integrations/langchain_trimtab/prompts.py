@@ -30,6 +30,13 @@ def compile_prompt(template: Template, **settings: Any) -> tuple[Template, tuple
 
     Raises:
         TypeError: It is another kind of template.
+
+    >>> from langchain_core.prompts import PromptTemplate
+    >>> from langchain_trimtab import compile_prompt
+    >>> template = PromptTemplate.from_template("Make sure to greet {name} in order to be polite.")
+    >>> short, done = compile_prompt(template)
+    >>> short.format(name="Ada"), done[0].saved
+    ('Greet Ada to be polite.', 4)
     """
     done: list[Prompt] = []
 

@@ -49,6 +49,12 @@ def summarizer(
         ask: Makes a prompt of a conversation that is written out.
         ledger: Where to record what the summaries cost; one that is watched already by a
             `UsageCallback` or a `monitor` counts each of them once.
+
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> from langchain_trimtab import summarizer
+    >>> from trimtab.prune import Summary
+    >>> model = FakeListChatModel(responses=["They talk of the weather."])
+    >>> shorten = Summary(budget=1000, summarize=summarizer(model))
     """
     return _Summarizer(model, name_of(model), ask, ledger)
 

@@ -77,6 +77,16 @@ class UsageHandler(BaseEventHandler):
     `complete`, counts once. Of `instrument_tags`, it reads `tenant` and `session`.
 
     It can watch, not enforce: LlamaIndex swallows whatever a handler raises.
+
+    >>> from llama_index.core.instrumentation import get_dispatcher
+    >>> from llama_index.core.llms import MockLLM
+    >>> from llama_index_trimtab import UsageHandler
+    >>> handler = UsageHandler()
+    >>> get_dispatcher().add_event_handler(handler)
+    >>> answer = MockLLM().complete("Hello!")
+    >>> handler.ledger.analytics().calls
+    1
+    >>> get_dispatcher().event_handlers.remove(handler)
     """
 
     _ledger: Ledger = PrivateAttr()

@@ -43,6 +43,13 @@ class TrimtabMemory(BaseMemory):
     Two `from_defaults` with the same archive and session are one conversation, in whichever process
     and for the tenant (`trimtab.tenant`) in force when they were made. `to_dict` holds the messages
     themselves where they are in no file, and never the archive's.
+
+    >>> from llama_index.core.llms import ChatMessage
+    >>> from llama_index_trimtab import TrimtabMemory
+    >>> memory = TrimtabMemory.from_defaults(token_limit=100)
+    >>> memory.put_messages([ChatMessage(f"Question {n}") for n in range(50)])
+    >>> len(memory.get_all()), len(memory.get()) < 30
+    (50, True)
     """
 
     token_limit: int = Field(

@@ -48,6 +48,11 @@ class TrimtabMemoryBlock(BaseMemoryBlock[str]):
             budget, that is set to the block's.
         archive: Where to keep the messages beyond this process, or the path of a file for it.
         fields: `budget`, and those of every block.
+
+    >>> from llama_index.core.memory import Memory
+    >>> from llama_index_trimtab import TrimtabMemoryBlock
+    >>> block = TrimtabMemoryBlock(budget=500, archive="chats.db")
+    >>> memory = Memory.from_defaults(memory_blocks=[block], insert_method="user")
     """
 
     name: str = Field(default="earlier_conversation", description="Heads the text.")

@@ -47,6 +47,14 @@ class TrimtabPostprocessor(BaseNodePostprocessor):
 
     Its JSON holds no secrets. An embedding that LlamaIndex cannot load from JSON is given again:
     `from_dict(data, embed_model=...)`.
+
+    >>> from llama_index.core.schema import NodeWithScore, TextNode
+    >>> from llama_index_trimtab import TrimtabPostprocessor
+    >>> text = "A second bag costs thirty dollars. Seats are chosen at check-in. No pets."
+    >>> nodes = [NodeWithScore(node=TextNode(text=text), score=0.5)]
+    >>> shorten = TrimtabPostprocessor(budget=10)
+    >>> shorten.postprocess_nodes(nodes, query_str="How much is a second bag?")[0].text
+    'A second bag costs thirty dollars.'
     """
 
     budget: int | Literal["auto"] | None = Field(

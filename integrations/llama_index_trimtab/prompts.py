@@ -34,6 +34,13 @@ def compile_prompt(template: Template, **settings: Any) -> tuple[Template, tuple
 
     Raises:
         TypeError: It is another kind of template.
+
+    >>> from llama_index.core import PromptTemplate
+    >>> from llama_index_trimtab import compile_prompt
+    >>> template = PromptTemplate("Make sure to greet {name} in order to be polite.")
+    >>> short, done = compile_prompt(template)
+    >>> short.format(name="Ada"), done[0].saved
+    ('Greet Ada to be polite.', 4)
     """
     done: list[Prompt] = []
 

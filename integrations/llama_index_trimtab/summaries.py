@@ -35,6 +35,11 @@ def summarizer(llm: LLM) -> Summarize:
     """Make summaries of messages by an LLM; it is shown all of them in one prompt.
 
     The call takes as long as the LLM does, and its errors are the caller's.
+
+    >>> from llama_index.core.llms import MockLLM
+    >>> from llama_index_trimtab import summarizer
+    >>> from trimtab.prune import Summary
+    >>> shorten = Summary(budget=1000, summarize=summarizer(MockLLM()))
     """
     return _Summarizer(llm)
 

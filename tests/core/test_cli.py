@@ -161,6 +161,15 @@ def test_report_reads_a_ledger(run, tmp_path: Path) -> None:
     assert out.strip() == Ledger(path).report(None)
 
 
+def test_report_writes_a_page(run, tmp_path: Path) -> None:
+    path, html = tmp_path / "usage.db", tmp_path / "page.html"
+    Ledger(path).record(Event("a", 1.0, "gpt-4o", Usage(100, 10)))
+    code, out, _ = run("report", path, "--all", "--html", html)
+    assert code == 0
+    assert f"written to {html}" in " ".join(out.split())
+    assert "usage.db" in html.read_text(encoding="utf-8")
+
+
 def test_report_refuses_what_no_ledger_wrote(run) -> None:
     code, _, err = run("report", TRAFFIC)
     assert code == 2

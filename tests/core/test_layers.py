@@ -37,7 +37,7 @@ LAYERS = [
     ["recipes", "trace", "prompt", "prefix", "tiered"],
     ["replay"],
     ["report", "page", "demo"],
-    ["route_page"],
+    ["route_page", "ledger_page"],
     ["cli_cache", "cli_calibrate"],
     ["cli"],
     ["__main__"],

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -336,12 +337,12 @@ def test_a_report_names_levers_and_figures_and_fits_a_terminal() -> None:
     ledger = Ledger(limits=Limits(call_cost=Decimal(0)))
     assert ledger.report() == "0 calls in 24 hours, 0 failed, 0 from the cache"
     changes = (Change("a step with quite a long name, longer than any table should have", 90, 50),)
-    parts = {"tools": 800, "history": 200}
+    parts = {"tools": 800, "history": 80}
     ledger.record(call(changes=changes, components=parts, session="s" * 80, latency=1.0))
     ledger.record(call("b", usage=Usage(10), cost=None, model="x" * 90))
     text = ledger.report(None)
     assert all(len(line) <= 100 for line in text.splitlines())
-    for words in ("since the ledger began", "$0.0100", "tools: 80%", "ShortenTools", "1.05 s"):
+    for words in ("since the ledger began", "$0.0100", "tools: only", "ShortenTools(", "1.05 s"):
         assert words in text
     assert "unknown  cost of 1 calls" in text
     assert "costly request: the call a of m cost $0.01" in text
@@ -500,3 +501,27 @@ def test_an_event_that_cannot_be_kept_leaves_the_ledger_as_it_was(ledger: Ledger
 def test_importing_trimtab_does_not_load_sqlite() -> None:
     code = "import sys, trimtab; trimtab.Ledger(); sys.exit('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("hours", [None, 30.0, 2.0])
+def test_stretches_of_time_add_up_to_the_whole(ledger: Ledger, hours: float | None) -> None:
+    for i in range(90):
+        ledger.record(call(str(i), time=NOW - i * HOUR / 2, model="mn"[i % 2]))
+    whole, course = ledger.analytics(hours), ledger.over_time(hours)
+    assert sum(stretch.figures.calls for stretch in course) == whole.calls
+    assert sum(stretch.figures.cost or 0 for stretch in course) == whole.cost
+    assert all(one.end == other.start for one, other in pairwise(course))
+    assert sum(one.models["m"].calls for one in course if "m" in one.models) == (
+        whole.models["m"].calls
+    )
+    assert len(course) <= 61
+
+
+def test_a_year_is_drawn_in_weeks() -> None:
+    with Ledger() as ledger:
+        assert ledger.over_time(None) == ()
+        for day in range(0, 400, 7):
+            ledger.record(call(str(day), time=NOW - day * 24 * HOUR))
+        course = ledger.over_time(None)
+        assert course[0].end - course[0].start == 7 * 24 * HOUR
+        assert len(ledger.over_time(None, most=5)) <= 6

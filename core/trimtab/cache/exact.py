@@ -38,6 +38,13 @@ class ExactCache:
         keep_tool_answers: Answer also what is asked with a tool's result at the end. Tools are
             asked for what is true now, so that their results are new, even where they look old.
         patience: Seconds after which somebody who waits for another's answer finds his own.
+
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.cache import ExactCache
+    >>> cache, request = ExactCache(ttl=3600), Request("gpt-4o", (Message("user", "Hello!"),))
+    >>> cache.put(request, Response(Message("assistant", "Hi.")))
+    >>> cache.get(request).message.text
+    'Hi.'
     """
 
     def __init__(

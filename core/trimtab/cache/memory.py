@@ -49,6 +49,9 @@ class MemoryStore(MutableMapping[str, str]):
     Args:
         max_bytes: Limits the length of all keys and texts, in UTF-8 where they are ASCII.
         clock: Tells the time, in seconds.
+
+    >>> from trimtab.cache import ExactCache, MemoryStore
+    >>> cache = ExactCache(MemoryStore(max_entries=1000, max_bytes=10_000_000))
     """
 
     def __init__(

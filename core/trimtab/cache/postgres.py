@@ -116,6 +116,9 @@ class PostgresStore:
         table: How the names of all tables start.
         timeout: Seconds that the server may take for a statement.
         graph_from: So many questions in a partition are too many to look at each one.
+
+    >>> from trimtab.cache import ExactCache, PostgresStore
+    >>> cache = ExactCache(PostgresStore("postgresql://localhost/answers"), ttl=3600)
     """
 
     def __init__(

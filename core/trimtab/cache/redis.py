@@ -69,6 +69,9 @@ class RedisStore:
             its own timeouts and retries, and must leave bytes alone (`decode_responses=False`).
         prefix: How all keys start. Stores with different prefixes do not see each other.
         timeout: Seconds that the server may take to answer.
+
+    >>> from trimtab.cache import ExactCache, RedisStore
+    >>> cache = ExactCache(RedisStore("redis://localhost:6379/0", prefix="answers"), ttl=3600)
     """
 
     def __init__(

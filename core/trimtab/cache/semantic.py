@@ -64,6 +64,16 @@ class SemanticCache(ExactCache):
         band: The probability from which on the judge is asked.
         reader: Compares questions, in place of the one that works with `embed`.
         calibration: An earlier result of `calibrate`.
+
+    >>> from dataclasses import replace
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.cache import SemanticCache
+    >>> cache = SemanticCache()
+    >>> asked = Request("gpt-4o", (Message("user", "How do I renew my passport?"),))
+    >>> cache.put(asked, Response(Message("assistant", "At the town hall.")))
+    >>> again = replace(asked, messages=(Message("user", "how do i renew my passport"),))
+    >>> cache.get(again).message.text
+    'At the town hall.'
     """
 
     def __init__(  # noqa: PLR0913

@@ -84,6 +84,12 @@ class SqliteStore:
         max_bytes: Limits the length of all keys and texts; the file is a little larger.
         clock: Tells the time, in seconds, to all processes alike.
         read_only: Looks at a file that is there, for `entries`, and never writes to it.
+
+    >>> from trimtab.cache import SqliteStore
+    >>> store = SqliteStore("answers.db")
+    >>> store.save("key", "text", ttl=60)
+    >>> SqliteStore("answers.db").load("key")
+    'text'
     """
 
     def __init__(

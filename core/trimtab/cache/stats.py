@@ -11,7 +11,16 @@ from trimtab.types import Usage
 
 @dataclass(frozen=True)
 class Stats:
-    """How often a cache could answer, and what that saved."""
+    """How often a cache could answer, and what that saved.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.cache import ExactCache, Stats
+    >>> cache = ExactCache()
+    >>> cache.get(Request("gpt-4o", (Message("user", "Hello!"),)))
+    >>> stats: Stats = cache.stats()
+    >>> stats.misses, stats.hit_rate
+    (1, 0.0)
+    """
 
     hits: int = 0
     misses: int = 0

@@ -19,6 +19,15 @@ def tagged(*names: str) -> Iterator[None]:
     """Say what the answers to requests made in this block are made from.
 
     Blocks inside others add their names. `ExactCache.invalidate` forgets by them.
+
+    >>> from trimtab import Message, Request, Response
+    >>> from trimtab.cache import ExactCache, tagged
+    >>> cache, request = ExactCache(), Request("gpt-4o", (Message("user", "What is in stock?"),))
+    >>> with tagged("stock"):
+    ...     cache.put(request, Response(Message("assistant", "Two kayaks.")))
+    >>> cache.invalidate("stock")
+    >>> cache.get(request) is None
+    True
     """
     token = _tags.set(_tags.get().union(names))
     try:

@@ -154,6 +154,10 @@ def same_answer(question: str, cached_question: str) -> float:
     The order of the two does not matter. Trained on groups of questions written for it, which are
     in the repository under `benchmarks/same_answer`; one of two pairs held out of the training
     that has 0.9 here is the same nine times in ten, where they are as hard as those.
+
+    >>> from trimtab.cache import same_answer
+    >>> same_answer("Which plans have roaming?", "Which plans do not have roaming?") < 0.1
+    True
     """
     return _reader().same(_reading(question), _reading(cached_question))
 

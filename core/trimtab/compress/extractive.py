@@ -37,6 +37,11 @@ class Extractive:
 
     Raises:
         ValueError: A setting is out of its range.
+
+    >>> from trimtab.compress import Extractive
+    >>> text = "A second bag costs thirty dollars. Seats are chosen at check-in. No pets."
+    >>> Extractive(budget=10)(text, "How much is a second bag?")
+    'A second bag costs thirty dollars.'
     """
 
     budget: int | Literal["auto"] | None = None

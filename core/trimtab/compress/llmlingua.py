@@ -47,6 +47,11 @@ class LLMLingua:
         ImportError: transformers or torch is not installed.
         FileNotFoundError: The model is neither a folder nor to be had from the hub.
         ValueError: It is no classifier of tokens with two labels, or the settings make no sense.
+
+    >>> from trimtab.compress import LLMLingua
+    >>> LLMLingua("microsoft/llmlingua-2-bert-base-multilingual-cased-meetingbank", ratio=0.5)
+    Traceback (most recent call last):
+    ValueError: ratio must be at least 1, got 0.5
     """
 
     model: str | Path

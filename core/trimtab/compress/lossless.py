@@ -47,6 +47,15 @@ class Lossless:
 
     Each result is read back and compared before it is used. A text that no notation shortens
     stays as it is.
+
+    >>> from trimtab.compress import Lossless, restore
+    >>> rows = '[{"id": "A-1", "state": "open"}, {"id": "A-2", "state": "open"}]'
+    >>> print(Lossless()(rows))
+    json:[(id state=open)
+    A-1
+    A-2]
+    >>> restore(Lossless()(rows)) == rows
+    True
     """
 
     count: Counter | None = None

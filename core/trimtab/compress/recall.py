@@ -43,6 +43,9 @@ class Recent(MutableMapping[str, str]):
     Args:
         characters: How much all texts together may take.
         age: Seconds after which a text that nobody wrote or read is forgotten.
+
+    >>> from trimtab.compress import Originals, Recent
+    >>> originals = Originals(Recent(characters=1_000_000, age=3600))
     """
 
     def __init__(self, characters: int = 50_000_000, age: float = 86_400.0) -> None:
@@ -108,6 +111,12 @@ class Originals:
         store: Any mapping; a `Recent` if it is not given.
         remember: For how many texts it is known, whatever becomes of the store, whether a
             handle was given out, so that a model is not told one thing today and another tomorrow.
+
+    >>> from trimtab.compress import Originals
+    >>> originals = Originals()
+    >>> handle = originals.keep("a long text")
+    >>> originals.tool.run({"handle": handle})
+    'a long text'
     """
 
     def __init__(

@@ -43,6 +43,22 @@ class Reduce:
     lines stay as they were, because an encoded line may mean nothing without those before it.
 
     Does nothing where the recall tool is not among the request's tools.
+
+    >>> import json
+    >>> from trimtab import Message, Pipeline, Request, Tool
+    >>> from trimtab.compress import Reduce
+    >>> pipeline = Pipeline([Reduce(over=200, keep=100)])
+    >>> rows = json.dumps([{"worker": n, "state": "idle"} for n in range(500)])
+    >>> chat = (Message("user", "What does worker 77 do?"), Message("tool", rows))
+    >>> asked = pipeline.bind(Request("gpt-4o", chat, (Tool("look_up", "Look up workers"),)))
+    >>> print(pipeline.plan(asked).request.messages[1].text)
+    json:[(worker state=idle)
+    0
+    ...
+    77
+    ...
+    499]
+    [... of 500 parts left out: recall("134546856", lines="...")]
     """
 
     originals: Originals = field(default_factory=Originals)

@@ -30,6 +30,13 @@ class Repeats:
 
     The first and the last line of a run stay, to show which lines are meant. Nothing is lost: the
     lines still stand above, and each note is read back and compared before it is used.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.compress import Repeats
+    >>> page = Message("tool", "The parcel left our house in good order, and on time. " * 9)
+    >>> asked = Request("gpt-4o", (Message("user", "Read it twice."), page, page))
+    >>> Repeats()(asked).messages[2].text
+    '[the same text as above, starting: The parcel left our house in good order, ...]'
     """
 
     least: int = 40

@@ -24,6 +24,12 @@ class Compress:
     """Shortens each message of some roles once, with the question that stood before it.
 
     What a text became is remembered, and a text that a compressor fails on stays as it is.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.compress import Compress
+    >>> shout = Compress(lambda text, query: text.upper(), roles=("system",))
+    >>> shout(Request("gpt-4o", (Message("system", "Be brief."),))).messages[0].text
+    'BE BRIEF.'
     """
 
     compressor: Compressor

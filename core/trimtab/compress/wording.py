@@ -16,6 +16,11 @@ class Tighten:
     Made for instructions: a question, whatever it asks for, leaves no trace in the result. Numbers,
     negations, modal verbs, conditions, names, quotations, code and variables stay as they are, or
     else only white space goes.
+
+    >>> from trimtab.compress import Compress, Tighten
+    >>> step = Compress(Tighten(), roles=("system",))
+    >>> Tighten()("In the event that an order is late, say why.", "")
+    'If order is late, say why.'
     """
 
     articles: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -16,6 +16,8 @@ from trimtab.types import Usage
 BIN = math.log(1.1)
 """The width of a bin of latencies, so that a bin's middle is within 5 % of all in it."""
 TOKENS = tuple(vars(Usage()))
+LENGTHS = (1, 2, 4, 12, 24, 48, 96, 192, 672)
+"""Stretches that people know, in quarters of hours: up to a week."""
 
 
 @dataclass(frozen=True)
@@ -196,5 +198,31 @@ def dearest(tallies: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Figur
     return {name: figures for name, figures in ranked if figures.calls}
 
 
+def stretches(
+    periods: Mapping[int, Mapping[str, Mapping[str, int]]], most: int, length: int
+) -> Iterator[Stretch]:
+    """Join periods, of so many seconds and by model, to some `most` stretches of one length."""
+    if not periods:
+        return
+    first, last = min(periods), max(periods)
+    whole = last - first + 1
+    joined = next((n for n in LENGTHS if whole <= n * most), math.ceil(whole / most))
+    for start in range(first // joined * joined, last + 1, joined):
+        within = [periods[n] for n in range(start, start + joined) if n in periods]
+        models = dearest(item for period in within for item in period.items())
+        sums = total(tally for period in within for tally in period.values())
+        yield Stretch(start * length, (start + joined) * length, figures_of(sums), models)
+
+
 def _named(tally: Mapping[str, int], kind: str) -> dict[str, int]:
     return {name.removeprefix(kind): n for name, n in tally.items() if n and name.startswith(kind)}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What the calls of a stretch of time used, cost and saved."""
+
+    start: float
+    end: float
+    figures: Figures
+    models: Mapping[str, Figures]

@@ -15,7 +15,7 @@ from trimtab.errors import BudgetExceeded
 from trimtab.file import File
 from trimtab.ledger.database import LEDGER
 from trimtab.ledger.event import Event, settle
-from trimtab.ledger.figures import Analytics, count, dearest, figures_of, total
+from trimtab.ledger.figures import Analytics, Stretch, count, dearest, figures_of, stretches, total
 from trimtab.ledger.limits import (
     Alert,
     Limits,
@@ -51,6 +51,7 @@ CALLED = (
     "SELECT session, calls FROM events WHERE calls <> '[]' AND session > '' AND time >= :start"
     " AND tenant = coalesce(:tenant, tenant) ORDER BY session, time"
 )
+PERIODS = "SELECT period, model, numbers FROM tallies WHERE period >= :period"
 TALLIES = f"SELECT tenant, model, numbers FROM tallies WHERE period >= :period AND {ONLY}"
 
 
@@ -114,6 +115,20 @@ class Ledger:
             tenants=dearest((whose, numbers) for (whose, _), numbers in groups.items()),
             sessions=tuple(map(read_session, self._database.rows(SESSIONS, where))),
         )
+
+    def over_time(self, hours: float | None = 24, *, most: int = 60) -> tuple[Stretch, ...]:
+        """Add up the same events stretch by stretch, in some `most`, of quarters of hours.
+
+        Empty ones are there too, from the first call to the last.
+        """
+        start = _start(hours)
+        found: dict[int, dict[str, Tally[str]]] = defaultdict(lambda: defaultdict(Tally))
+        first = math.ceil(start / PERIOD)
+        for event in self.between(start, first * PERIOD):
+            found[first - 1][event.model].update(count(event))
+        for period, model, numbers in self._database.rows(PERIODS, {"period": first}):
+            found[period][model].update(json.loads(numbers))
+        return tuple(stretches(found, most, PERIOD))
 
     def report(self, hours: float | None = 24) -> str:
         """Say in plain words what was spent and saved, and what would save more."""

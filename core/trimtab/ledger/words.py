@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from textwrap import wrap
 
+from trimtab.ledger.advice import Recommendation, recommend
+from trimtab.ledger.dollars import provider_saved, worth
 from trimtab.ledger.figures import Analytics
 from trimtab.ledger.limits import Alert
 from trimtab.types import Usage
 
 WIDTH, NAME = 100, 36
-LEVERS = {
-    "system": "say it in fewer words, with shorter examples",
-    "tools": "trimtab.tools.ShortenTools says the same in fewer words",
-    "context": "trimtab.compress.Compress shortens what was looked up",
-    "tool results": "trimtab.compress.Compress rewrites them, losing nothing",
-    "history": "trimtab.prune.History cuts it where that pays back",
-}
-"""What to do about a component that is large."""
 
 
 def describe(found: Analytics, alerts: Iterable[Alert]) -> Iterator[str]:
@@ -37,10 +32,14 @@ def _summary(found: Analytics) -> Iterator[str]:
     usage, share = found.usage, found.cache_read_share
     read = "" if share is None else f" ({share:.1%} read from the provider's prefix cache)"
     yield f"tokens   {_number(usage.input_tokens)} in{read}, {_number(usage.output_tokens)} out"
-    yield f"cost     {_money(found.cost)}"
+    yield f"cost     {money(found.cost)}"
     cached = f"{found.saved_tokens:,} by the response cache"
     yield f"saved    {found.lever_tokens:,} tokens by steps, {cached}"
-    yield f"saved    {_money(found.saved_cost)} by the response cache and by routing"
+    steps = worth(found.models, attrgetter("lever_tokens"))
+    yield f"         {money(steps)} by steps, at the price of the tokens beside them"
+    yield f"         {money(found.saved_cost)} by the response cache and by routing"
+    anyway = provider_saved(found.models)
+    yield f"anyway   {money(anyway)} were saved by the provider's prefix cache"
     if found.p50 is not None and found.p95 is not None:
         yield f"latency  {found.p50:.2f} s for half of the calls, {found.p95:.2f} s for 95 %"
     for name in ("input_tokens", "output_tokens", "cost"):
@@ -49,33 +48,31 @@ def _summary(found: Analytics) -> Iterator[str]:
 
 
 def _tables(found: Analytics) -> Iterator[str]:
-    models = ((n, f.calls, _tokens(f.usage), _money(f.cost)) for n, f in found.models.items())
+    models = ((n, f.calls, _tokens(f.usage), money(f.cost)) for n, f in found.models.items())
     yield from _table(("model", "calls", "tokens", "cost"), models)
     sent = sum(found.components.values())
     parts = ((n, f"{k:,}", f"{k / sent:.1%}") for n, k in _largest(found.components))
     yield from _table(("sent", "tokens", "share"), parts)
     levers = ((n, f"{k:,}", _worth(found, "levers", n)) for n, k in _largest(found.levers))
     yield from _table(("removed by", "tokens", "worth, if cached or not"), levers)
-    sessions = ((s.id, s.calls, _number(s.tokens), _money(s.cost)) for s in found.sessions)
+    sessions = ((s.id, s.calls, _number(s.tokens), money(s.cost)) for s in found.sessions)
     yield from _table(("dearest conversations", "calls", "tokens", "cost"), sessions)
 
 
 def _advice(found: Analytics) -> Iterator[str]:
-    """Name levers for what is large. How much of it a lever saves, only a replay can say."""
-    sent = sum(found.components.values())
-    for name, lever in LEVERS.items():
-        if (tokens := found.components.get(name, 0)) * 4 > sent:
-            worth = _worth(found, "components", name)
-            yield f"{name}: {tokens / sent:.0%} of all sent ({tokens:,} tokens, {worth}). {lever}"
-    if (share := found.cache_read_share) is not None and share < 0.5:
-        yield (
-            f"prefix cache: it held only {share:.0%} of all sent. Move what changes, such as dates"
-            " and ids, behind what stays"
-        )
-    if not found.hits:
-        yield "response cache: it answered nothing. Pipeline(cache=ExactCache()) pays repeats once"
+    """Name levers, dollars and lines of code."""
+    for one in recommend(found):
+        yield f"{one.lever}: {expected(one)}. {one.reason}"
+        yield from (f"  {line}" for line in one.code.splitlines())
     if count := found.unknown.get("output_tokens"):
         yield f"usage: {count:,} calls do not say it. Ask for it, as by LangChain's stream_usage"
+
+
+def expected(one: Recommendation) -> str:
+    """Say what a recommendation is expected to save."""
+    if one.high is None:
+        return "only a trial can tell"
+    return f"up to {money(one.high)}" if not one.low else f"{money(one.low)} to {money(one.high)}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -91,9 +88,15 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[s
 
 
 def _list(title: str, items: Iterable[str]) -> Iterator[str]:
-    lines = [line for item in items for line in wrap(f"- {item}", WIDTH, subsequent_indent="  ")]
+    lines = [line for item in items for line in _item(item)]
     if lines:
         yield from ("", title, *lines)
+
+
+def _item(text: str) -> list[str]:
+    """Wrap what is said, but no line of code."""
+    code = text.startswith("  ")
+    return [f"  {text}"] if code else wrap(f"- {text}", WIDTH, subsequent_indent="  ")
 
 
 def _largest(named: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -102,7 +105,7 @@ def _largest(named: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _worth(found: Analytics, kind: str, name: str) -> str:
     ends = found.worth(lambda figures: vars(figures)[kind].get(name, 0))
-    return "price unknown" if ends is None else f"{_money(ends[0])} to {_money(ends[1])}"
+    return "price unknown" if ends is None else f"{money(ends[0])} to {money(ends[1])}"
 
 
 def _tokens(usage: Usage) -> str:
@@ -113,5 +116,8 @@ def _number(number: int | None) -> str:
     return "unknown" if number is None else f"{number:,}"
 
 
-def _money(dollars: Decimal | None) -> str:
-    return "unknown" if dollars is None else f"${dollars:,.4f}"
+def money(dollars: Decimal | None) -> str:
+    """Write dollars: whole cents of many, hundredths of cents of few."""
+    if dollars is None:
+        return "unknown"
+    return f"${dollars:,.2f}" if abs(dollars) >= 10 else f"${dollars:,.4f}"

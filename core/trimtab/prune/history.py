@@ -35,6 +35,14 @@ class History:
     that were spoken of since. The rest is to be had through a tool; where a request does not offer
     that tool, history is not cut. The system prompt, the first message of the user, pinned
     messages, and the newest rounds stay as they are, results beside their calls.
+
+    >>> from trimtab.compress import Originals
+    >>> from trimtab.prices import Outlook
+    >>> from trimtab.prune import History
+    >>> originals = Originals()
+    >>> step = History(originals.keep, originals.tool, Outlook(calls=15))
+    >>> [tool.tool.name for tool in step.tools]
+    ['recall']
     """
 
     keep: Callable[[str], str | None]

@@ -26,6 +26,14 @@ class Hybrid:
     Instructions, pinned messages, the last message of the user and the newest round after it stay
     and are not counted. Tokens are those of contents and tool calls, without the three or four
     that providers add to each message.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Hybrid
+    >>> chat = [Message("user", "My budget is 450 dollars.")]
+    >>> chat += [Message("user", f"Nice weather, day {n}.") for n in range(50)]
+    >>> left = Hybrid(budget=100)(Request("gpt-4o", tuple(chat))).messages
+    >>> len(left) < 20, any("450 dollars" in message.text for message in left)
+    (True, True)
     """
 
     budget: int

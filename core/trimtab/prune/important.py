@@ -21,6 +21,14 @@ class Important:
     the last message of the user stays, if it fits. Instructions, pinned messages, that message
     and the newest round after it stay and are not counted. Tokens are those of contents and tool
     calls, without the three or four that providers add to each message.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Important
+    >>> chat = [Message("user", "My budget is 450 dollars.")]
+    >>> chat += [Message("user", f"Nice weather, day {n}.") for n in range(50)]
+    >>> left = Important(budget=100)(Request("gpt-4o", tuple(chat))).messages
+    >>> left[0].text
+    'My budget is 450 dollars.'
     """
 
     budget: int

@@ -19,6 +19,13 @@ class Recent:
     Instructions, pinned messages, the last message of the user and the newest round after it stay
     and are not counted: everything else is history. Tokens are those of contents and tool
     calls, without the three or four that providers add to each message.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Recent
+    >>> chat = tuple(Message("user", f"Question {n}") for n in range(100))
+    >>> left = Recent(budget=100)(Request("gpt-4o", chat)).messages
+    >>> len(left) < 30, left[-1].text
+    (True, 'Question 99')
     """
 
     budget: int

@@ -33,6 +33,16 @@ class Relevant:
     and are not counted: everything else is history. Tokens are those of contents and tool calls,
     without the three or four that providers add to each message. The first choice from a history
     embeds it, which takes MiniLM some 20 milliseconds a turn; after that only what is new.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Relevant
+    >>> from trimtab.static import Static
+    >>> chat = [Message("user", "My cat is called Momo.")]
+    >>> chat += [Message("user", f"And the weather on day {n}?") for n in range(50)]
+    >>> chat += [Message("user", "What is my cat called?")]
+    >>> left = Relevant(budget=60, embed=Static())(Request("gpt-4o", tuple(chat))).messages
+    >>> left[0].text
+    'My cat is called Momo.'
     """
 
     budget: int

@@ -26,6 +26,14 @@ class Summary:
     Instructions, pinned messages, the last message of the user and the newest round after it stay
     and are not counted. Tokens are those of contents and tool calls, without the three or four
     that providers add to each message.
+
+    >>> from trimtab import Message, Request
+    >>> from trimtab.prune import Summary
+    >>> shorten = Summary(budget=100, summarize=lambda messages: "They talk of the weather.")
+    >>> chat = tuple(Message("user", f"And the weather on day {n}?") for n in range(50))
+    >>> print(shorten(Request("gpt-4o", chat)).messages[0].text)
+    [Summary of the earlier conversation, written by the application]
+    They talk of the weather.
     """
 
     budget: int

@@ -21,6 +21,11 @@ def learn_follows(sessions: Iterable[Sequence[Message | str]]) -> dict[str, dict
     Args:
         sessions: Transcripts, or the names of the tools that each session called: see
             `Ledger.calls`.
+
+    >>> from trimtab.tools import learn_follows
+    >>> follows = learn_follows([["find", "book"], ["find", "book"], ["find"]])
+    >>> follows["find"]
+    {'book': 0.5}
     """
     seen: Tally[str] = Tally()
     later: dict[str, Tally[str]] = {}

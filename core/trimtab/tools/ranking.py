@@ -49,6 +49,12 @@ def rank(query: str, tools: Sequence[Tool], *, embed: Embed | None = None) -> li
         embed: What tells meanings: MiniLM where the extra `semantic` is installed, which takes
             some 20 milliseconds for each tool that is new to it, else `Static`, which takes
             microseconds.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tools import rank
+    >>> tools = [Tool("send_mail", "Send an e-mail"), Tool("get_weather", "Tell the weather")]
+    >>> [tool.name for tool in rank("Will it rain in Oslo?", tools)]
+    ['get_weather', 'send_mail']
     """
     found = scores(query, tools, embed=embed)
     return [tools[place] for place in np.argsort(-found, kind="stable")]
@@ -72,6 +78,12 @@ def fits(query: str, tools: Sequence[Tool], *, embed: Embed | None = None) -> fl
     """Tell how likely it is that any of the tools can do what the user wants.
 
     Calibrated for a question as likely to have a fitting tool as not. Arguments are as for `rank`.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tools import fits
+    >>> tools = [Tool("send_mail", "Send an e-mail"), Tool("get_weather", "Tell the weather")]
+    >>> fits("What is the weather in Oslo?", tools) > fits("Translate this poem", tools)
+    True
     """
     if not tools:
         return 0.0

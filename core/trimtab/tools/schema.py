@@ -36,6 +36,12 @@ def shorten(
             made of names, defaults that are null, white space.
         examples: Whether one example of each value must stay.
         count: What to save on; o200k_base tokens if it is not given.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tools import shorten
+    >>> tool = Tool("get_weather", "This tool can be used in order to get the weather of a city")
+    >>> shorten(tool).description
+    'This tool can be used to get weather of city'
     """
     _check(words)
     if tool.pinned:
@@ -54,6 +60,13 @@ class ShortenTools:
 
     What most of them say alike goes first, and does not count as said. The same tools always give
     the same definitions, so that the provider's prefix cache holds.
+
+    >>> from trimtab import Message, Request, Tool
+    >>> from trimtab.tools import ShortenTools
+    >>> tool = Tool("get_weather", "This tool can be used in order to get the weather of a city")
+    >>> asked = Request("gpt-4o", (Message("user", "Hello!"),), (tool,))
+    >>> ShortenTools()(asked).tools[0].description
+    'This tool can be used to get weather of city'
     """
 
     words: float = 0.6

@@ -38,6 +38,13 @@ class Catalogue:
     """All tools of a session, to search and to call by name.
 
     It holds the session's own tools and no others, so that nobody finds those of another user.
+
+    >>> from trimtab import Tool
+    >>> from trimtab.tools import Catalogue
+    >>> tools = (Tool("send_mail", "Send an e-mail"), Tool("get_weather", "Tell the weather"))
+    >>> search, call = Catalogue(tools).runnables(lambda name, arguments: f"{name}: sunny")
+    >>> call.run({"name": "get_weather", "arguments": {}})
+    'get_weather: sunny'
     """
 
     tools: tuple[Tool, ...]
