@@ -23,8 +23,9 @@ heard of call 1
 >>> quarter.figures.calls
 1
 >>> advice: Recommendation = recommend(found)[0]
->>> advice.lever, advice.code
-('response cache', 'from trimtab.cache import ExactCache\\npipeline.cache = ExactCache()')
+>>> print(advice.code)
+from trimtab.cache import ExactCache
+pipeline.cache = ExactCache()
 """
 
 from trimtab.ledger.advice import Recommendation, recommend
