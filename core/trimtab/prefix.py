@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from itertools import takewhile
 from typing import ClassVar
 
-from trimtab.latest import Latest
-from trimtab.prices import LOOKBACK, CacheRule, Outlook, outlook_for, rule_for
+from trimtab.fronts import Fronts, is_front
+from trimtab.prices import LOOKBACK, Outlook, outlook_for, rule_for
 from trimtab.tokens import count_message, count_tool, counter_for
-from trimtab.types import Counter, Message, Request, digest, tail
+from trimtab.types import Counter, Message, Request, tail
 
 MOST = 4
 """Break points that Anthropic takes in a request."""
-FRONT = ("system", "developer")
-SOON = timedelta(minutes=5)
-"""How long a prefix stays cached where the provider does not say."""
 
 
 def break_points(
@@ -48,7 +42,7 @@ def break_points(
     """
     count = count or counter_for(request.model)
     tools, messages = len(request.tools), request.messages
-    front = next((i for i, m in enumerate(messages) if m.role not in FRONT), len(messages))
+    front = next((i for i, m in enumerate(messages) if not is_front(m)), len(messages))
     wanted = [tools - 1, tools + front - 1]
     if (outlook_for(request.model).calls if calls is None else calls) > 1:
         wanted += [tools + _before(messages), tools + len(messages) - 1]
@@ -90,8 +84,7 @@ class BreakPoints:
     outlook: Outlook | None = None
     """How many calls a session is expected to make; what is known of the model if not given."""
     count: Counter | None = None
-    _sent: Latest[float] = field(init=False, repr=False, compare=False, default_factory=Latest)
-    """When each front was sent, by `time.monotonic`."""
+    _fronts: Fronts = field(init=False, repr=False, compare=False, default_factory=Fronts)
 
     def __call__(self, request: Request) -> Request:
         """Return the request with break points."""
@@ -100,7 +93,7 @@ class BreakPoints:
             return request
         marks = break_points(request, self.count, calls=self._calls(request))
         goes_on = marks[-1:] == (len(request.tools) + len(request.messages) - 1,)
-        shared = self._is_shared(request, rule)
+        shared = self._fronts.is_shared(request, request.model, rule.life)
         return replace(request, marks=marks) if marks and (goes_on or shared) else request
 
     def _calls(self, request: Request) -> int | None:
@@ -108,19 +101,6 @@ class BreakPoints:
             return self.outlook.calls
         begun = any(message.role == "assistant" for message in request.messages)
         return None if request.tools or begun else 1
-
-    def _is_shared(self, request: Request, rule: CacheRule) -> bool:
-        """Tell whether the front was sent before, so lately that it would still be cached."""
-        said = [message.text for message in takewhile(_is_front, request.messages)]
-        tools = [[tool.name, tool.description, tool.parameters] for tool in request.tools]
-        key = digest([request.model, tools, said])
-        now, before = time.monotonic(), self._sent.pop(key)
-        self._sent[key] = now
-        return before is not None and now - before < (rule.life or SOON).total_seconds()
-
-
-def _is_front(message: Message) -> bool:
-    return message.role in FRONT
 
 
 @tail

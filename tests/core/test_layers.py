@@ -25,7 +25,7 @@ LAYERS = [
         "validate",
         "wording",
     ],
-    ["file", "traces"],
+    ["file", "traces", "fronts"],
     ["tokens", "prices", "archive", "spending"],
     ["abbreviate", "lint"],
     ["encoder", "static"],

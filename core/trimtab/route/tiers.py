@@ -7,12 +7,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import accumulate
 from typing import Protocol
 
 from trimtab.folding import CONVERSATIONS
+from trimtab.fronts import Fronts
 from trimtab.prices import Outlook, outlook_for
-from trimtab.route.dollars import OUTPUT, Size, Tier, switch
+from trimtab.route.dollars import OUTPUT, Size, Tier, expected, switch
 from trimtab.route.length import Length
 from trimtab.types import Request, digest, tail
 
@@ -81,7 +83,9 @@ class Tiers:
     A session stays on its model, whose provider has its prefix cached, unless a switch pays: to a
     weaker model after two easy questions in a row, if its expected calls cost less there, the cold
     prefix included; to a stronger one, if the request is harder than the limit by the share that
-    the cold prefix adds to the price, as if the gain grew with the percentile. Within a turn, an
+    the cold prefix adds to the price, as if the gain grew with the percentile. A new session goes
+    to a stronger model that costs less, as one may whose provider caches what all begin with,
+    where that is too short for the other's. Within a turn, an
     agent's calls of tools included, only a rule changes the model. Where prices are not known,
     sessions only move up.
 
@@ -119,6 +123,7 @@ class Tiers:
     _lock: threading.Lock = field(
         init=False, repr=False, compare=False, default_factory=threading.Lock
     )
+    _fronts: Fronts = field(init=False, repr=False, compare=False, default_factory=Fronts)
 
     def __post_init__(self) -> None:
         if not self.tiers:
@@ -199,7 +204,9 @@ class Tiers:
         if pin is not None and again:
             return Choice(pin.tier, 1.0, "the turn goes on", score), pin.wanted
         found = self._by_traffic(request, score)
-        if pin is None or pin.tier == found.tier:
+        if pin is None:
+            return self._cheapest(request, found), found.tier
+        if pin.tier == found.tier:
             return found, found.tier
         return self._switched(request, pin, found), found.tier
 
@@ -216,6 +223,26 @@ class Tiers:
         above = 0.0 if at == 0 else _normal((low - place) / spread)
         reason = f"harder than {place:.0%} of the last {self.by.traffic} prompts"
         return Choice(self.names[at], below - above, reason, score)
+
+    def _cheapest(self, request: Request, found: Choice) -> Choice:
+        """Move a new session up where that costs less.
+
+        So it is where conversations share a front that the stronger model's provider caches, and
+        that is too short for the weaker one's.
+        """
+        if not self._fronts.is_shared(request):
+            return found
+        better = self.names[self.names.index(found.tier) :]
+        costs = {name: self._cost(request, self.tier(name)) for name in better}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        if len(known) < len(costs) or (best := min(known, key=known.__getitem__)) == found.tier:
+            return found
+        reason = f"{found.reason}, but {best} costs less, which has cached how all of them begin"
+        return replace(found, tier=best, reason=reason)
+
+    def _cost(self, request: Request, tier: Tier) -> Decimal | None:
+        size = Size.of(replace(request, model=tier.model), self.output)
+        return expected(tier, size, warm=True)
 
     def _ends(self) -> list[float]:
         """Return the percentile at which each tier ends."""

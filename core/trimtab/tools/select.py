@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trimtab.called import RECALL
 from trimtab.folding import CONVERSATIONS
 from trimtab.prices import Outlook, outlook_for
 from trimtab.tokens import count_tool, count_tools, counter_for
@@ -38,6 +39,15 @@ class Select:
     tools of ours are not bound, or where that would not pay, as with few tools.
 
     With neither `k` nor `budget`, the number of tools varies with how sure the choice is.
+
+    >>> from trimtab import Message, Request, Tool
+    >>> from trimtab.static import Static
+    >>> from trimtab.tools import Catalogue, Select
+    >>> tools = tuple(Tool(f"book_{n}", f"Book a table in town {n}. " * 20) for n in range(40))
+    >>> ours = tuple(one.tool for one in Catalogue(tools).runnables())
+    >>> asked = Request("gpt-4o", (Message("user", "A table in town 7, please."),), tools + ours)
+    >>> [tool.name for tool in Select(k=1, embed=Static())(asked).tools]
+    ['book_7', 'search_tools', 'call_tool']
     """
 
     k: int | None = None
@@ -93,10 +103,11 @@ class Select:
         theirs = tuple(tool for tool in request.tools if not is_ours(tool))
         if len(theirs) == len(request.tools):
             return request
-        chosen = self._latched(request, theirs)
+        # What was cut names the tool that gives it back, so that one is never left out.
+        chosen = self._latched(request, tuple(tool for tool in theirs if tool.name != RECALL))
         if chosen is None:
             return replace(request, tools=theirs)
-        names = chosen | self._always(theirs, request.messages)
+        names = chosen | self._always(theirs, request.messages) | {RECALL}
         left = tuple(tool for tool in request.tools if is_ours(tool) or tool.name in names)
         return replace(request, tools=left)
 
@@ -108,7 +119,7 @@ class Select:
 
     def _latched(self, request: Request, tools: tuple[Tool, ...]) -> frozenset[str] | None:
         """Return what was chosen when the session opened; None where nothing is to be left out."""
-        key = digest([request.conversation, [tool.name for tool in tools]])
+        key = digest([_session(request), [tool.name for tool in tools]])
         with self._lock:
             if key in self._chosen:
                 self._chosen.move_to_end(key)
@@ -181,6 +192,14 @@ def needed(found: Scores, tools: Sequence[Tool], follows: Follows) -> Scores:
                 missed[places[other]] *= 1 - sure * often
     need: Scores = (1 - missed).astype(np.float32)
     return need
+
+
+def _session(request: Request) -> str:
+    """Name a session by what no step rewrites, so that it is the same before and after them."""
+    if request.session:
+        return request.conversation
+    said = [m.text for m in _opening(request.messages) if m.role == "user"]
+    return digest([request.tenant, said])
 
 
 def _opening(messages: Sequence[Message]) -> tuple[Message, ...]:

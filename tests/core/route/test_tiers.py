@@ -202,3 +202,19 @@ def test_what_has_no_price_is_not_weighed() -> None:
 def test_a_tier_with_senseless_settings_is_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Tier(FAST, **settings)  # type: ignore[arg-type]
+
+
+def test_a_new_session_goes_up_where_the_weak_model_cannot_cache_what_all_begin_with() -> None:
+    weak, strong = "claude-haiku-4-5", "claude-sonnet-4-5"
+    tiers = Tiers({"fast": weak, "strong": strong}, by=Length(0.3), output=50)
+    for n in range(100):
+        tiers.by.observe(Request("", (Message("user", "word " * n),)))
+
+    def choice(tokens: int, text: str) -> str:
+        rules = Message("system", "rule " * tokens)
+        return tiers.choose(Request("", (rules, Message("user", text)))).tier
+
+    assert choice(3000, "first") == "fast"  # nothing says yet that others begin so
+    assert choice(3000, "second") == "strong"  # 0.1 of its price, beside the whole of the other's
+    assert choice(6000, "first") == choice(6000, "second") == "fast"  # long enough for both
+    assert choice(50, "first") == choice(50, "second") == "fast"

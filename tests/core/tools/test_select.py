@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from trimtab import Message, Pipeline, Request, Response, Tool, ToolCall
+from trimtab import Message, Pipeline, Request, Response, Tool, ToolCall, recipes
 from trimtab.prices import Outlook
 from trimtab.static import Static
 from trimtab.tools import Select, learn_follows
@@ -122,6 +122,27 @@ def test_a_call_through_the_dispatcher_changes_nothing() -> None:
     through = Message("assistant", "", (ToolCall("c", CALL.name, said),))
     after = offered(step, ASKED, through, Message("tool", "done", tool_call_id="c"))
     assert after == offered(step, ASKED)
+
+
+def test_the_tool_that_gives_back_what_was_cut_is_never_left_out() -> None:
+    recall = Tool("recall", "Give back what was cut")
+    asked = request(ASKED, tools=(*TOOLS, recall, *OURS))
+    step = select(k=4)
+    sent = step(asked)
+    assert recall in sent.tools
+    assert len(sent.tools) == 4 + len((recall, *OURS))
+    assert "recall" not in step.hidden(asked)
+    without = [tool for tool in sent.tools if tool != recall]
+    assert list(step(request(ASKED)).tools) == without
+
+
+def test_what_it_names_as_hidden_is_what_a_recipe_leaves_out() -> None:
+    step = select(k=4)
+    pipeline = recipes.lean("gpt-4o").with_steps(step)
+    rules = Message("system", "In the event that a hotel is full, you should say why.")
+    asked = pipeline.bind(Request("gpt-4o", (rules, ASKED), TOOLS))
+    sent = {tool.name for tool in pipeline.plan(asked).request.tools}
+    assert step.hidden(asked) == {tool.name for tool in TOOLS} - sent
 
 
 def test_few_tools_are_all_offered_and_ours_are_not() -> None:
