@@ -17,7 +17,7 @@ lint: $(VENV)/dev  ## check style and types
 	$(BIN)/mypy
 
 bench: $(VENV)/dev  ## measure on TRIMTAB_DATA (default: ../shared/data)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py benchmarks/case_study/run.py; do $(BIN)/python $$script || exit 1; done
 
 notebooks: $(VENV)/dev  ## execute the notebooks
 	$(BIN)/python -m pytest --nbmake notebooks

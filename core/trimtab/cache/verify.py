@@ -13,7 +13,7 @@ import numpy as np
 
 from trimtab.cache.aligned import Aligner
 from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, is_swapped, words_of
-from trimtab.embed import MINILM, default_embedder, embedder, fingerprint, unit
+from trimtab.embed import MINILM, Remembered, default_embedder, embedder, fingerprint, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,8 +82,10 @@ class Reader:
     def __init__(self, embed: Embed | None = None) -> None:
         self.embed = default_embedder() if embed is None else embedder(embed)
         known = fingerprint(self.embed).startswith(MINILM)  # whose states the network was taught
-        self._read = getattr(self.embed, "read", None) if known else None
-        self._knows = getattr(self.embed, "knows", None) if self._read else None
+        # Of an embedder that remembers vectors, what it asks has the states.
+        source = self.embed.embed if isinstance(self.embed, Remembered) else self.embed
+        self._read = getattr(source, "read", None) if known else None
+        self._knows = getattr(source, "knows", None) if self._read else None
         self._model = _model()
         self.kind = "words" if self._read is None else "tokens"
         self.fingerprint = f"{fingerprint(self.embed)}/{self._model.version}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trimtab.cache import MemoryStore, SemanticCache, SqliteStore, same_answer
 from trimtab.cache.verify import Reader
-from trimtab.embed import Hashed
+from trimtab.embed import Hashed, MiniLM, Remembered
 from trimtab.types import Message, Request, Response, Usage
 
 needs_minilm = pytest.mark.skipif(
@@ -207,3 +207,8 @@ def test_an_embedder_that_returns_no_vectors_is_named(rows: object) -> None:
         Reader(lambda texts: rows).read("a")  # type: ignore[arg-type, return-value]
     with pytest.raises(ValueError, match="zip"):
         Reader(lambda texts: [[1.0]]).read_all(["a", "b"])  # type: ignore[arg-type, return-value]
+
+
+def test_an_embedder_that_remembers_is_read_as_the_one_within() -> None:
+    embed = MiniLM()
+    assert Reader(Remembered(embed)).kind == Reader(embed).kind
