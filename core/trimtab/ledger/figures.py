@@ -198,15 +198,19 @@ def dearest(tallies: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Figur
     return {name: figures for name, figures in ranked if figures.calls}
 
 
+def joined_of(whole: int, most: int) -> int:
+    """Say how many of a span's periods to join for some `most` stretches; of many, whole weeks."""
+    week = LENGTHS[-1]
+    return next((n for n in LENGTHS if whole <= n * most), math.ceil(whole / most / week) * week)
+
+
 def stretches(
-    periods: Mapping[int, Mapping[str, Mapping[str, int]]], most: int, length: int
+    periods: Mapping[int, Mapping[str, Mapping[str, int]]], joined: int, length: int
 ) -> Iterator[Stretch]:
-    """Join periods, of so many seconds and by model, to some `most` stretches of one length."""
+    """Join so many periods, of so many seconds and by model, to each stretch."""
     if not periods:
         return
     first, last = min(periods), max(periods)
-    whole = last - first + 1
-    joined = next((n for n in LENGTHS if whole <= n * most), math.ceil(whole / most))
     for start in range(first // joined * joined, last + 1, joined):
         within = [periods[n] for n in range(start, start + joined) if n in periods]
         models = dearest(item for period in within for item in period.items())

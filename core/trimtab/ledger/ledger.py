@@ -13,9 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trimtab.errors import BudgetExceeded
 from trimtab.file import File
-from trimtab.ledger.database import LEDGER
+from trimtab.ledger.database import DAY, LEDGER, PERIOD
 from trimtab.ledger.event import Event, settle
-from trimtab.ledger.figures import Analytics, Stretch, count, dearest, figures_of, stretches, total
+from trimtab.ledger.figures import (
+    Analytics,
+    Stretch,
+    count,
+    dearest,
+    figures_of,
+    joined_of,
+    stretches,
+    total,
+)
 from trimtab.ledger.limits import (
     Alert,
     Limits,
@@ -26,21 +35,25 @@ from trimtab.ledger.limits import (
     rarely_hit,
     reads_fell,
 )
-from trimtab.ledger.rows import NAMES, PERIOD, keep, read_event, read_session
+from trimtab.ledger.rows import NAMES, keep, read_event, read_session
 from trimtab.prices import to_integer
 
 log = logging.getLogger("trimtab")
 Hook = Callable[[Event], object]
+Sums = tuple[int, tuple[str, str], dict[str, int]]
+"""A period, a tenant and a model, and what their events add up to."""
 ONLY = "tenant = coalesce(:tenant, tenant) AND model = coalesce(:model, model)"
 PAGE = (
     f"SELECT rowid, {NAMES} FROM events WHERE (time, rowid) > (:time, :row)"
     f" AND time >= :start AND time < :end AND {ONLY} ORDER BY time, rowid LIMIT 500"
 )
 COSTLIEST = f"SELECT {NAMES} FROM events WHERE time >= ? AND cost > ? ORDER BY cost DESC LIMIT 1"
+# First which, because SQLite is slow to add up what is thrown away then.
+OF_SESSIONS = f"FROM events INDEXED BY by_session WHERE session > '' AND time >= :start AND {ONLY}"
+DEAREST = "GROUP BY session ORDER BY sum(cost) DESC, sum(input_tokens) DESC"
 SESSIONS = (
     "SELECT session, count(*), sum(input_tokens), sum(output_tokens), sum(cost), sum(cost IS NULL)"
-    f" FROM events INDEXED BY by_session WHERE session > '' AND time >= :start AND {ONLY}"
-    " GROUP BY session ORDER BY 5 DESC, 3 DESC LIMIT :top"
+    f" {OF_SESSIONS} AND session IN (SELECT session {OF_SESSIONS} {DEAREST} LIMIT :top) {DEAREST}"
 )
 OUTPUTS = (
     "SELECT output_tokens FROM events INDEXED BY by_kind WHERE kind = :kind"
@@ -51,8 +64,21 @@ CALLED = (
     "SELECT session, calls FROM events WHERE calls <> '[]' AND session > '' AND time >= :start"
     " AND tenant = coalesce(:tenant, tenant) ORDER BY session, time"
 )
-PERIODS = "SELECT period, model, numbers FROM tallies WHERE period >= :period"
-TALLIES = f"SELECT tenant, model, numbers FROM tallies WHERE period >= :period AND {ONLY}"
+SUMS = f"""
+    SELECT period, tenant, model, numbers FROM tallies
+        WHERE period >= :period AND period < :day * {DAY} AND {ONLY}
+    UNION ALL SELECT day * {DAY}, tenant, model, numbers FROM days
+        WHERE day >= :day AND day NOT IN (SELECT day FROM stale) AND {ONLY}
+    UNION ALL SELECT period, tenant, model, numbers FROM stale CROSS JOIN tallies
+        WHERE day >= :day AND period >= day * {DAY} AND period < (day + 1) * {DAY} AND {ONLY}
+"""
+"""Periods up to the first whole day, then days; all in one statement, which nobody writes amid."""
+SPAN = """
+    SELECT (SELECT min(period) FROM tallies WHERE period >= :period),
+        (SELECT max(period) FROM tallies WHERE period >= :period)
+"""
+NEVER = 10**9
+"""A day that does not come."""
 
 
 class Ledger:
@@ -122,13 +148,16 @@ class Ledger:
         Empty ones are there too, from the first call to the last.
         """
         start = _start(hours)
-        found: dict[int, dict[str, Tally[str]]] = defaultdict(lambda: defaultdict(Tally))
         first = math.ceil(start / PERIOD)
-        for event in self.between(start, first * PERIOD):
-            found[first - 1][event.model].update(count(event))
-        for period, model, numbers in self._database.rows(PERIODS, {"period": first}):
-            found[period][model].update(json.loads(numbers))
-        return tuple(stretches(found, most, PERIOD))
+        ((low, high),) = self._database.rows(SPAN, {"period": first - 1})
+        if low is None:
+            return ()
+        joined = joined_of(high - low + 1, most)
+        day = NEVER if joined % DAY else math.ceil(first / DAY)
+        found: dict[int, dict[str, Tally[str]]] = defaultdict(lambda: defaultdict(Tally))
+        for period, (_, model), numbers in self._sums(start, day):
+            found[period][model].update(numbers)
+        return tuple(stretches(found, joined, PERIOD))
 
     def report(self, hours: float | None = 24) -> str:
         """Say in plain words what was spent and saved, and what would save more."""
@@ -231,15 +260,23 @@ class Ledger:
     def _groups(
         self, start: float, tenant: str | None = None, model: str | None = None
     ) -> dict[tuple[str, str], Tally[str]]:
-        """Sums by tenant and model: of whole periods as tallied, of the first part anew."""
+        """Add up by tenant and model."""
         groups: dict[tuple[str, str], Tally[str]] = defaultdict(Tally)
-        first = math.ceil(start / PERIOD)
-        for event in self.between(start, first * PERIOD, tenant=tenant, model=model):
-            groups[event.tenant, event.model].update(count(event))
-        where = {"period": first, "tenant": tenant, "model": model}
-        for whose, which, numbers in self._database.rows(TALLIES, where):
-            groups[whose, which].update(json.loads(numbers))
+        for _, group, numbers in self._sums(start, math.ceil(start / PERIOD / DAY), tenant, model):
+            groups[group].update(numbers)
         return groups
+
+    def _sums(
+        self, start: float, day: int, tenant: str | None = None, model: str | None = None
+    ) -> Iterator[Sums]:
+        """Sums of the first part of a period anew, then as tallied, and by days from a day on."""
+        only = {"tenant": tenant, "model": model}
+        first = math.ceil(start / PERIOD)
+        for event in self.between(start, first * PERIOD, **only):
+            yield first - 1, (event.tenant, event.model), count(event)
+        rows = self._database.rows(SUMS, {"period": first, "day": day, **only})
+        for period, whose, which, numbers in rows:
+            yield period, (whose, which), json.loads(numbers)
 
     def _costliest(self, start: float) -> Event | None:
         """The call furthest beyond the limit; none is, where there is no limit."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter as Tally
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from trimtab.file import Row
+from trimtab.ledger.database import DAY, PERIOD
 from trimtab.ledger.event import Change, Event, merge
 from trimtab.ledger.figures import TOKENS, Session, count
 from trimtab.prices import to_dollars, to_integer
@@ -14,8 +18,6 @@ from trimtab.types import Usage
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-PERIOD = 900
-"""Seconds that one tally covers."""
 COLUMNS = (
     *("id", "time", "model", *TOKENS, "cost", "saved", "saved_cost", "tenant", "session"),
     *("latency", "hit", "changes", "components", "error", "kind", "calls"),
@@ -31,6 +33,11 @@ RETALLY = (
     "INSERT INTO tallies (period, tenant, model, numbers) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (period, tenant, model) DO UPDATE SET numbers = excluded.numbers"
 )
+
+LATEST = "SELECT max(period) FROM tallies WHERE period <= ?"
+STALE = "SELECT min(day) FROM stale WHERE day < ?"
+OF_DAY = "SELECT tenant, model, numbers FROM tallies WHERE period >= ? AND period < ?"
+SUM_UP = "INSERT INTO days (day, tenant, model, numbers) VALUES (?, ?, ?, ?)"
 
 
 def keep(connection: Connection, event: Event) -> bool:
@@ -89,10 +96,32 @@ def _tally(connection: Connection, event: Event, sign: int) -> None:
     """Add an event to the sums of its period, or take it out."""
     key = (int(event.time // PERIOD), event.tenant, event.model)
     row = connection.execute(TALLY, key).fetchone()
+    if row is None:
+        _sum_up(connection, key[0])
     numbers = json.loads(row[0]) if row else {}
     for name, number in count(event).items():
         numbers[name] = numbers.get(name, 0) + sign * number
     connection.execute(RETALLY, (*key, _compact(numbers)))
+
+
+def _sum_up(connection: Connection, period: int) -> None:
+    """Sum up the oldest day that is stale, as a new period begins.
+
+    Only then, so that old events that come in any order do not do so again and again.
+    """
+    now = int(time.time() // PERIOD)
+    (latest,) = connection.execute(LATEST, (now,)).fetchone()
+    if period > now or (latest is not None and period <= latest):
+        return
+    (day,) = connection.execute(STALE, (period // DAY,)).fetchone()
+    if day is None:
+        return
+    groups: dict[tuple[str, str], Tally[str]] = defaultdict(Tally)
+    for tenant, model, numbers in connection.execute(OF_DAY, (day * DAY, (day + 1) * DAY)):
+        groups[tenant, model].update(json.loads(numbers))
+    connection.execute("DELETE FROM days WHERE day = ?", (day,))
+    connection.executemany(SUM_UP, ((day, *key, _compact(sums)) for key, sums in groups.items()))
+    connection.execute("DELETE FROM stale WHERE day = ?", (day,))
 
 
 # One encoder for all, because `json.dumps` with other separators makes a new one each time.
