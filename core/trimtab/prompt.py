@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.abbreviate import abbreviate
+from trimtab.examples import without_repeats
 from trimtab.tokens import counter_for
 from trimtab.types import Counter
 from trimtab.wording import keeps_what_binds, tidy_space, tighten
 
 Syntax = Literal["f-string", "mustache", "jinja2"]
+Keeps = Callable[[str, str, Syntax], bool]
 _HOLES: dict[str, re.Pattern[str]] = {
     # A brace that stands for itself, or a variable with its conversion and format.
     "f-string": re.compile(
@@ -50,13 +52,14 @@ class Prompt:
     """What was done, and how many tokens it saved."""
 
     @classmethod
-    def compile(
+    def compile(  # noqa: PLR0913 - each is the user's to say, and few say any
         cls,
         template: str,
         *,
         syntax: Syntax | None = None,
         rewrite: Callable[[str], str] | None = None,
         check: Callable[[str, str], bool] | None = None,
+        examples: bool = True,
         count: Counter | None = None,
     ) -> Prompt:
         """Optimise a template: white space, phrases, articles, names by their initials.
@@ -68,23 +71,26 @@ class Prompt:
                 it is shorter, holds each variable as often, and each number, negation, demand and
                 condition.
             check: And if this accepts it, given the template before and after.
+            examples: Whether to leave out those that show nearly what another one shows.
             count: What to save on; o200k_base tokens if it is not given.
         """
         count = count or counter_for("gpt-4o")
         syntax = syntax or syntax_of(template)
-        ways: list[tuple[str, Callable[[str], str]]] = [
-            ("white space", tidy_space),
-            ("phrases and articles", tighten),
-            ("emphasis and contractions", lambda text: tighten(text, terse=True)),
-            ("names by their initials", lambda text: abbreviate(text, count)),
+        ways: list[tuple[str, Callable[[str], str], Keeps]] = [
+            ("white space", tidy_space, _keeps),
+            ("phrases and articles", tighten, _keeps),
+            ("emphasis and contractions", lambda text: tighten(text, terse=True), _keeps),
+            ("names by their initials", lambda text: abbreviate(text, count), _keeps),
         ]
+        if examples:  # which bind nobody
+            ways.insert(0, ("repeated examples", without_repeats, _holes_stay))
         if rewrite is not None:
-            ways.append(("rewritten", rewrite))
+            ways.append(("rewritten", rewrite, _keeps))
         text, changes = template, []
-        for name, way in ways:
+        for name, way, keeps in ways:
             shorter = way(text)
             saved = count(text) - count(shorter)
-            if saved > 0 and _keeps(text, shorter, syntax) and _accepts(check, template, shorter):
+            if saved > 0 and keeps(text, shorter, syntax) and _accepts(check, template, shorter):
                 changes.append(f"{name}: {saved} tokens")
                 text = shorter
         names = tuple(dict.fromkeys(_names(text, syntax)))
@@ -141,9 +147,12 @@ def _names(text: str, syntax: Syntax) -> list[str]:
 
 def _keeps(before: str, after: str, syntax: Syntax) -> bool:
     """Whether each hole still stands as often, in any order, and whatever binds a reader."""
+    return _holes_stay(before, after, syntax) and keeps_what_binds(before, after)
+
+
+def _holes_stay(before: str, after: str, syntax: Syntax) -> bool:
     holes = _HOLES[syntax]
-    same = Tally(m[0] for m in holes.finditer(before)) == Tally(m[0] for m in holes.finditer(after))
-    return same and keeps_what_binds(before, after)
+    return Tally(m[0] for m in holes.finditer(before)) == Tally(m[0] for m in holes.finditer(after))
 
 
 def _accepts(check: Callable[[str, str], bool] | None, before: str, after: str) -> bool:

@@ -19,6 +19,7 @@ LAYERS = [
         "forks",
         "tenant",
         "estimate",
+        "examples",
         "latest",
         "rank_files",
         "typescript",

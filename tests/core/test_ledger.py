@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import math
 import os
@@ -26,7 +27,8 @@ from hypothesis import strategies as st
 from trimtab import prices
 from trimtab.errors import BudgetExceeded
 from trimtab.ledger import Change, Event, Ledger, Limits
-from trimtab.ledger.figures import count, figures_of
+from trimtab.ledger.figures import count, figures_of, total
+from trimtab.ledger.rows import RETALLY
 from trimtab.types import Usage
 
 NOW = time.time()
@@ -525,3 +527,116 @@ def test_a_year_is_drawn_in_weeks() -> None:
         course = ledger.over_time(None)
         assert course[0].end - course[0].start == 7 * 24 * HOUR
         assert len(ledger.over_time(None, most=5)) <= 6
+
+
+DAY = 24 * HOUR
+
+
+def summed(ledger: Ledger) -> list[int]:
+    """The days that are summed up, and not stale."""
+    query = "SELECT DISTINCT day FROM days WHERE day NOT IN (SELECT day FROM stale) ORDER BY day"
+    return [day for (day,) in ledger._database.rows(query, ())]
+
+
+def test_days_that_are_over_are_summed_up_and_late_events_still_count() -> None:
+    start = (NOW // DAY - 70) * DAY
+    with Ledger() as ledger:
+        for hour in range(60 * 24):
+            known = {"time": start + hour * HOUR, "model": "mn"[hour % 2], "tenant": "ab"[hour % 2]}
+            ledger.record(call(str(hour), **known))
+        assert len(summed(ledger)) == 59
+        ledger.record(call("late", time=start + 2 * DAY))
+        ledger.record(call("7", cost=None, latency=2.0))  # known by now, but for its latency
+        ledger.record(hit("late", time=start + 9 * DAY, tenant="a"))
+        assert len(summed(ledger)) == 56
+        for _ in range(2):
+            every = figures_of(total(map(count, ledger.events)))
+            found, course = ledger.analytics(None), ledger.over_time(None)
+            assert {name: getattr(found, name) for name in vars(every)} == vars(every)
+            assert sum(one.figures.calls for one in course) == every.calls
+            assert sum(one.figures.cost or 0 for one in course) == every.cost
+            assert ledger.analytics(None, tenant="a").calls == 60 * 12 + 1
+            for day in range(4):  # new periods, each of which sums up a day again
+                ledger.record(call(f"new {day}", time=start + (60 + day) * DAY))
+        assert len(summed(ledger)) > 59
+
+
+def test_events_of_days_to_come_do_not_keep_others_from_being_summed_up() -> None:
+    with Ledger() as ledger:
+        ledger.record(call("to come", time=NOW + 900 * DAY))
+        for day in range(9, 0, -1):
+            ledger.record(call(str(day), time=NOW - day * DAY))
+        assert len(summed(ledger)) == 8
+        assert ledger.analytics(None).calls == 10
+
+
+SECOND = """
+CREATE TABLE events (
+    id TEXT NOT NULL, time REAL NOT NULL, model TEXT NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER,
+    cache_write_tokens INTEGER, reasoning_tokens INTEGER,
+    cost INTEGER, saved TEXT, saved_cost INTEGER, tenant TEXT NOT NULL, session TEXT NOT NULL,
+    latency REAL, hit INTEGER NOT NULL, changes TEXT NOT NULL, components TEXT NOT NULL,
+    error TEXT NOT NULL, kind TEXT NOT NULL DEFAULT '', calls TEXT NOT NULL DEFAULT '[]',
+    UNIQUE (id, hit));
+CREATE INDEX by_time ON events (time, cost);
+CREATE INDEX by_session
+    ON events (session, time, tenant, model, cost, input_tokens, output_tokens);
+CREATE INDEX by_kind ON events (kind, model, time, output_tokens);
+CREATE TABLE tallies (
+    period INTEGER NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, numbers TEXT NOT NULL,
+    UNIQUE (period, tenant, model));
+PRAGMA application_id = 1953655149; PRAGMA user_version = 2; PRAGMA journal_mode = WAL;
+"""
+"""What made a ledger of format 2."""
+
+
+def test_who_has_a_file_open_while_it_is_brought_up_to_date_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    older = sqlite3.connect(path, isolation_level=None)
+    older.executescript(SECOND)
+    start = NOW // DAY * DAY - 9 * DAY
+
+    def record(number: int) -> None:  # as it did then
+        at, cost = start + (number * 7 + 0.5) * HOUR, 10**10
+        older.execute("BEGIN IMMEDIATE")
+        row = (f"older {number}", at, "m", cost, "", "", False, "[]", "{}", "")
+        names = "id, time, model, cost, tenant, session, hit, changes, components, error"
+        older.execute(f"INSERT INTO events ({names}) VALUES ({', '.join('?' * 10)})", row)
+        older.execute(RETALLY, (int(at // 900), "", "m", json.dumps({"calls": 1, "cost": cost})))
+        older.execute("COMMIT")
+
+    for number in range(10):
+        record(number)
+    with Ledger(path) as ledger:
+        for day in range(7):
+            ledger.record(call(str(day), time=start + 3 * DAY + day * DAY / 2))
+        assert summed(ledger)
+        for number in range(10, 20):
+            record(number)  # into days of which some are summed up
+        assert len(ledger.events) == ledger.analytics(None).calls == 27
+        assert ledger.analytics(None).cost == Decimal("0.27")
+    older.close()
+
+
+def test_who_reads_while_others_write_misses_nothing_that_is_kept(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    def write() -> None:
+        with Ledger(tmp_path / "ledger.db") as ledger:
+            for number in range(300):  # over three days
+                ledger.record(call(str(number), time=NOW - 3 * DAY + number * 900))
+                kept.append(number)
+
+    Ledger(tmp_path / "ledger.db").close()
+    writer = threading.Thread(target=write)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        writer.start()
+        while writer.is_alive():
+            before = len(kept)
+            for hours in (None, 24.0 * 3 + 1):
+                found = ledger.analytics(hours)
+                assert before <= found.calls <= len(kept) + 1
+                assert found.cost == found.calls * Decimal("0.01") or not found.calls
+        writer.join()
+        assert ledger.analytics(None).calls == 300
