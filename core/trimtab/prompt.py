@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from trimtab.abbreviate import abbreviate
@@ -76,18 +77,8 @@ class Prompt:
         """
         count = count or counter_for("gpt-4o")
         syntax = syntax or syntax_of(template)
-        ways: list[tuple[str, Callable[[str], str], Keeps]] = [
-            ("white space", tidy_space, _keeps),
-            ("phrases and articles", tighten, _keeps),
-            ("emphasis and contractions", lambda text: tighten(text, terse=True), _keeps),
-            ("names by their initials", lambda text: abbreviate(text, count), _keeps),
-        ]
-        if examples:  # which bind nobody
-            ways.insert(0, ("repeated examples", without_repeats, _holes_stay))
-        if rewrite is not None:
-            ways.append(("rewritten", rewrite, _keeps))
         text, changes = template, []
-        for name, way, keeps in ways:
+        for name, way, keeps in _ways(count, examples, rewrite):
             shorter = way(text)
             saved = count(text) - count(shorter)
             if saved > 0 and keeps(text, shorter, syntax) and _accepts(check, template, shorter):
@@ -143,6 +134,20 @@ def _names(text: str, syntax: Syntax) -> list[str]:
         elif match[1] or (match[3] and match[2] not in ("/", ">", "!")):
             found.append(match[1] or match[3])
     return found
+
+
+def _ways(
+    count: Counter, examples: bool, rewrite: Callable[[str], str] | None
+) -> Iterator[tuple[str, Callable[[str], str], Keeps]]:
+    """Name what can be done, in order, with what must hold of its result."""
+    if examples:  # which bind nobody
+        yield "repeated examples", without_repeats, _holes_stay
+    yield "white space", tidy_space, _keeps
+    yield "phrases and articles", tighten, _keeps
+    yield "emphasis and contractions", partial(tighten, terse=True), _keeps
+    yield "names by their initials", partial(abbreviate, count=count), _keeps
+    if rewrite is not None:
+        yield "rewritten", rewrite, _keeps
 
 
 def _keeps(before: str, after: str, syntax: Syntax) -> bool:
