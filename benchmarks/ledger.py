@@ -17,17 +17,18 @@ from lib.data import save, show
 
 from trimtab import Event, Ledger, Usage
 from trimtab.ledger import Change
+from trimtab.ledger_page import page
 from trimtab.prices import cost
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5")
 PARTS = ("system", "tools", "tool results", "history", "input")
 STEPS = ("ShortenTools", "Tighten", "Lossless", "Repeats")
-DAYS = 30
+DAYS = 365
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000, help="of a month")
+    parser.add_argument("--events", type=int, default=1_000_000, help="of a year")
     events = parser.parse_args().events
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.db") as ledger:
         dice, took = random.Random(0), []
@@ -41,6 +42,9 @@ def main() -> None:
             "analytics, 24 hours": lambda: ledger.analytics(24),
             "over time, all": lambda: ledger.over_time(None),
             "alerts": lambda: ledger.alerts,
+            "the page, all": lambda: page(
+                ledger.analytics(None), ledger.over_time(None), ledger.alerts, "a year", "now"
+            ),
         }
         seconds = {name: timed(ask) for name, ask in asked.items()}
         whole = ledger.analytics(None).calls

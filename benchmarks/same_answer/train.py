@@ -102,6 +102,8 @@ def hard_pairs(rows: list[dict[str, object]]) -> tuple[list[Pair], np.ndarray]:
         for a, b in itertools.combinations(same, 2):
             pairs.append((a, b, 1, group))
         pairs += [(a, b, 0, group) for a in same for b in different]
+        if not row["same"]:  # it points at what is not in the text, as all near it do
+            pairs += [(a, b, 0, group) for a, b in itertools.combinations(different, 2)]
         for text in sorted(same, key=lambda text: zlib.crc32(text.encode()))[:2]:
             if (other := noisy(text)) != text:
                 pairs += [(other, b, 1, group) for b in same]

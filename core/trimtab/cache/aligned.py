@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 TOKENS = 128
 """Of a question, of which the network sees no more."""
-WIDTH = 96
+WIDTH = 64
 """Numbers that are kept of a token, a byte each."""
 ROW = WIDTH + 2
 
 
 class Aligner:
-    """The network, in numpy: some 0.2 milliseconds for a pair of questions."""
+    """The network, in numpy: 0.1 milliseconds for a pair of questions."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._project = weights["project.weight"].T.copy(), weights["project.bias"]
@@ -44,7 +44,7 @@ class Aligner:
         self._mean, self._spread = weights["mean"], weights["spread"]
 
     def note(self, ids: NDArray[np.int32], states: Vectors) -> bytes:
-        """Write down what is needed of a question's tokens, 98 bytes each."""
+        """Write down what is needed of a question's tokens, 66 bytes each."""
         weight, bias = self._project
         kept = np.rint(np.tanh(states[:TOKENS] @ weight + bias) * 127).astype(np.int8)
         return bytes(ids[:TOKENS].astype("<u2").tobytes() + kept.tobytes())
@@ -55,8 +55,15 @@ class Aligner:
         equal = (ids_a[:, None] == ids_b).astype(np.float32)
         near = _unit(a) @ _unit(b).T
         weight = np.exp(self._scale * (near - 1) + self._bonus * equal)
-        mean_a, most_a = self._side(a, weight @ b, weight, equal, near)
-        mean_b, most_b = self._side(b, weight.T @ a, weight.T, equal.T, near.T)
+        found = weight @ b / np.add.reduce(weight, axis=1)[:, None]
+        met = weight.T @ a / np.add.reduce(weight, axis=0)[:, None]
+        hits = [np.maximum.reduce(equal, axis=side) for side in (1, 0)]
+        best = [np.maximum.reduce(near, axis=side) for side in (1, 0)]
+        both = ([a, b], [found, met], hits, best)
+        compared = self._compared(*map(np.concatenate, both))
+        one, two = compared[: len(a)], compared[len(a) :]
+        mean_a, mean_b = (np.add.reduce(side) / np.float32(len(side)) for side in (one, two))
+        most_a, most_b = np.maximum.reduce(one), np.maximum.reduce(two)
         sizes = ((np.asarray(measures, np.float32) - self._mean) / self._spread).clip(-4, 4)
         seen = [mean_a + mean_b, np.abs(mean_a - mean_b)]
         seen += [np.maximum(most_a, most_b), np.minimum(most_a, most_b), sizes]
@@ -64,21 +71,15 @@ class Aligner:
         hidden = np.maximum(np.concatenate(seen) @ matrix + bias, 0)
         return float(hidden @ self._out[0] + self._out[1])
 
-    def _side(
-        self, own: Array, met: Array, weight: Array, equal: Array, near: Array
-    ) -> tuple[Array, Array]:
-        """Compare each token with what it meets in the other question."""
+    def _compared(self, own: Array, found: Array, hits: Array, best: Array) -> Array:
+        """Compare the tokens of both questions with what each finds in the other."""
         rows = np.empty((len(own), len(self._compare)), np.float32)
         rows[:, :WIDTH] = own
-        found = np.divide(
-            met, np.add.reduce(weight, axis=1)[:, None], out=rows[:, 2 * WIDTH : 3 * WIDTH]
-        )
         np.multiply(own, found, out=rows[:, WIDTH : 2 * WIDTH])
-        rows[:, -3] = hit = np.maximum.reduce(equal, axis=1)
-        rows[:, -2] = best = np.maximum.reduce(near, axis=1)
-        rows[:, -1] = best * (1 - hit)
-        compared = np.maximum(rows @ self._compare + self._compare_bias, 0)
-        return np.add.reduce(compared) / np.float32(len(own)), np.maximum.reduce(compared)
+        rows[:, 2 * WIDTH : 3 * WIDTH] = found
+        rows[:, -3], rows[:, -2], rows[:, -1] = hits, best, best * (1 - hits)
+        compared: Array = np.maximum(rows @ self._compare + self._compare_bias, 0)
+        return compared
 
 
 def _read(note: bytes) -> tuple[NDArray[Any], Array]:

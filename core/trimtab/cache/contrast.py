@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -24,9 +25,21 @@ from trimtab.cache.lexicon import (
 )
 
 TOKEN = re.compile(
-    r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|[$\u20ac\u00a3\u20b9%+#&/*=<>]"
+    r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*"
+    r"|[$\u20ac\u00a3\u20b9%+#&/*=<>@~^|\\\u2190-\u2bff\U0001f000-\U0001faff]"
 )
+POINTING = re.compile(
+    r"\b(?:this|these|those)\b(?!\s+(?:year|month|week|day|morning|evening|night|time|moment|century|"
+    r"decade|summer|winter|spring|autumn|season|world|life|age|universe|planet|earth))"
+    r"|\b(?:the (?:following|attached)|(?:given|shown|written) (?:below|above|here))\b"
+    r"|\b(?:below|above|attached|here)\s*(?=[.?!:]|$)",
+    re.I,
+)
+"""What points at something that is not in the text: no other's answer can speak of it."""
+PARTS = re.compile(r"\?(?=\s+\w)|\s(?:and|or)\s+(?:what|why|how|when|where|who|which|if)\b", re.I)
+"""Where another question begins."""
 CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d\d))?\s*([ap])\.?m\b\.?", re.I)
+APOSTROPHE = re.compile(r"'(?:s|re|ve|ll|d|m)$|'")
 HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 ENDINGS = ("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")
 CONTRACTIONS = {
@@ -47,13 +60,21 @@ class Word(NamedTuple):
     number: bool
     content: bool
     """Whether it says something by itself."""
+    kinds: tuple[bool, ...]
+    """See `KINDS`."""
+    turns: bool
+    """Whether it may be the opposite of another word."""
+
+
+KINDS = ("number", "date", "unit", "name", "scope", "negation")
 
 
 @lru_cache(maxsize=4096)
 def words_of(text: str) -> tuple[Word, ...]:
     """Read the words of a text: case, contractions, number words, clock times and units unified."""
-    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
-    text = HAN.sub(r" \1 ", CLOCK.sub(_clock, text))
+    if not text.isascii():
+        text = HAN.sub(r" \1 ", unicodedata.normalize("NFKC", text).replace("\u2019", "'"))
+    text = CLOCK.sub(_clock, text)
     found: list[Word] = []
     starts = True
     for match in TOKEN.finditer(text):
@@ -76,7 +97,7 @@ def _clock(match: re.Match[str]) -> str:
 def _pieces(low: str) -> Iterable[str]:
     if "-" in low and low not in ("e-mail",):
         return [piece for piece in low.split("-") if piece]
-    return [re.sub(r"'(?:s|re|ve|ll|d|m)$|'$|'", "", low) or low]
+    return [APOSTROPHE.sub("", low) or low] if "'" in low else [low]
 
 
 @lru_cache(maxsize=16384)
@@ -85,9 +106,12 @@ def _word(form: str, name: bool) -> Word:
     form = SAME_UNIT.get(form, form)
     if form[:1].isdigit():
         form = form.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", form) else form
-        return Word(form, form, False, True, True)
-    content = form not in FUNCTION and form not in POLITE
-    return Word(form, stem(form), name and form not in FUNCTION, False, content)
+        return Word(form, form, False, True, True, (True, form in DATES, *[False] * 4), False)
+    content, name = form not in FUNCTION and form not in POLITE, name and form not in FUNCTION
+    kinds = (False, form in DATES, form in UNITS, name, form in SCOPE, form in NEGATIONS)
+    root = stem(form)
+    turns = form in OPPOSING or root in OPPOSING or form.startswith(PREFIXES)
+    return Word(form, root, name, False, content, kinds, turns)
 
 
 @lru_cache(maxsize=16384)
@@ -132,11 +156,16 @@ def part(one: Sequence[Word], other: Sequence[Word]) -> Parting:
         for i, word in enumerate(one):
             if i not in pairs and (found := places.get(key(word))):
                 free.discard(pairs.setdefault(i, found.pop()))
+    initials: dict[str, list[int]] = {}
+    for j in sorted(free):
+        initials.setdefault(other[j].form[0], []).append(j)
     for i, word in enumerate(one):
         if i not in pairs:
-            near = next((j for j in sorted(free) if _mistyped(word, other[j])), None)
+            some = initials.get(word.form[0], [])
+            near = next((j for j in some if mistyped(word, other[j])), None)
             if near is not None:
                 pairs[i] = near
+                some.remove(near)
                 free.discard(near)
     return Parting(
         tuple(word for i, word in enumerate(one) if i not in pairs),
@@ -145,41 +174,7 @@ def part(one: Sequence[Word], other: Sequence[Word]) -> Parting:
     )
 
 
-def is_retyped(question: str, other: str, knows: Callable[[str], bool]) -> bool:
-    """Tell whether two texts are word for word the same, typing errors and politeness apart.
-
-    Of two words a letter apart, one must be unknown: Austin is no error for Austen.
-    """
-    one, two = ([w for w in words_of(t) if w.form not in POLITE] for t in (question, other))
-    return len(one) == len(two) > 0 and all(
-        a.form == b.form or (_mistyped(a, b) and knows(a.form) != knows(b.form))
-        for a, b in zip(one, two, strict=True)
-    )
-
-
-def is_reversed(question: str, other: str) -> bool:
-    """Tell whether all that parts two texts is a negation, or a word and its opposite."""
-    parting = _parted(question, other)
-    sides = (parting.left, parting.right)
-    one, two = ([w for w in side if w.content and w.form not in REVERSING] for side in sides)
-    turns = sum(w.form in REVERSING for side in sides for w in side)
-    if len(one) == len(two) == 1:
-        turns += _opposed(one[0], two[0])
-    elif one or two:
-        return False
-    return turns % 2 == 1 and (not one or _opposed(one[0], two[0]))
-
-
-def is_swapped(question: str, other: str) -> bool:
-    """Tell whether two texts only have words at each other's place: Rome to Oslo, Oslo to Rome."""
-    one, two = words_of(question), words_of(other)
-    frame = [[None if w.content else w.form for w in words] for words in (one, two)]
-    forms = [[w.form for w in words] for words in (one, two)]
-    framed = frame[0] == frame[1] and any(frame[0])
-    return framed and forms[0] != forms[1] and sorted(forms[0]) == sorted(forms[1])
-
-
-def _mistyped(one: Word, other: Word) -> bool:
+def mistyped(one: Word, other: Word) -> bool:
     """Tell whether two words are one, with a letter lost, doubled, changed or swapped."""
     a, b = one.form, other.form
     if one.number or other.number or min(len(a), len(b)) < 4 or abs(len(a) - len(b)) > 1:
@@ -201,6 +196,7 @@ FEATURES = (
     "number_changed number_one_sided date_changed date_one_sided unit_changed unit_one_sided "
     "name_changed name_one_sided scope_changed scope_one_sided negation_changed opposite "
     "asks_shared asks_changed asks_one_sided asks_first_shared "
+    "points_min points_max parts_changed joins_one_sided yours_changed mine_changed "
     "inversions crossed substituted inserted head_shared tail_shared longest_max longest_share"
 ).split()
 
@@ -210,8 +206,9 @@ def features(question: str, other: str) -> list[float]:
     # Some measures look from one side; sorted, because who trains them knows which is the trap.
     question, other = sorted((question, other))
     a, b = words_of(question), words_of(other)
-    parting = _parted(question, other)
-    return [*_sizes(a, b, parting), *_kinds(parting), *_asked(a, b), *_order(a, b, parting)]
+    parting = parted(question, other)
+    found = [*_sizes(a, b, parting), *_kinds(parting), *_asked(a, b)]
+    return [*found, *_about(question, other), *_order(a, b, parting)]
 
 
 Words = Sequence[Word]
@@ -221,7 +218,6 @@ def _sizes(a: Words, b: Words, parting: Parting) -> list[float]:
     left, right = _content(parting.left), _content(parting.right)
     full_a, full_b = _content(a), _content(b)
     shared = len(full_a) - len(left)
-    grams_a, grams_b = _grams(a), _grams(b)
     return [
         *_both(len(a), len(b)),
         *_both(len(full_a), len(full_b)),
@@ -230,7 +226,7 @@ def _sizes(a: Words, b: Words, parting: Parting) -> list[float]:
         *_both(len(parting.left) - len(left), len(parting.right) - len(right)),
         len(parting.shared) / max(1, len(a) + len(b) - len(parting.shared)),
         shared,
-        2 * (grams_a & grams_b).total() / max(1, grams_a.total() + grams_b.total()),
+        _dice(a, b),
         min(len(a), len(b)) / max(1, len(a), len(b)),
         [w.stem for w in a] == [w.stem for w in b],
     ]
@@ -240,12 +236,15 @@ def _kinds(parting: Parting) -> list[float]:
     """Count what kinds of words are on one side only, and which of them stand on both."""
     left, right = parting.left, parting.right
     found: list[float] = []
-    for kind in (_is_number, _is_date, _is_unit, _is_name, _is_scope):
-        one, other = sum(map(kind, left)), sum(map(kind, right))
+    *counts, (denied, refused) = zip(_tally(left), _tally(right), strict=True)
+    for one, other in counts:
         found += [min(one, other), abs(one - other)]
-    negated = sum(w.form in NEGATIONS for w in left) - sum(w.form in NEGATIONS for w in right)
-    opposed = sum(_opposed(x, y) for x in left for y in right) if left and right else 0
-    return [*found, abs(negated), opposed]
+    opposing = sum(opposed(x, y) for x in left for y in right if x.turns or y.turns)
+    return [*found, abs(denied - refused), opposing]
+
+
+def _tally(words: Words) -> list[int]:
+    return [sum(column) for column in zip(*(w.kinds for w in words), strict=True)] or NONE
 
 
 def _asked(a: Words, b: Words) -> list[float]:
@@ -258,6 +257,24 @@ def _asked(a: Words, b: Words) -> list[float]:
         len(one ^ other),
         first[0] == first[1],
     ]
+
+
+def _about(question: str, other: str) -> list[float]:
+    """Look at what the texts point at, how many questions they are, and whose."""
+    (points, *one), (pointed, *two) = _counts(question), _counts(other)
+    return [*_both(points, pointed), *(abs(x - y) for x, y in zip(one, two, strict=True))]
+
+
+@lru_cache(maxsize=4096)
+def _counts(text: str) -> tuple[int, ...]:
+    forms = [w.form for w in words_of(text)]
+    return (
+        len(POINTING.findall(re.split(r"[.?!]\s", text, maxsplit=1)[0])),
+        len(PARTS.findall(text)),
+        forms.count("and") + forms.count("or"),
+        any(form in ("you", "your", "yours") for form in forms),
+        any(form in ("i", "my", "me", "mine", "our", "we", "us") for form in forms),
+    )
 
 
 def _order(a: Words, b: Words, parting: Parting) -> list[float]:
@@ -297,36 +314,20 @@ def _content(words: Words) -> list[Word]:
     return [word for word in words if word.content]
 
 
-def _grams(words: Words) -> Counter[tuple[str, str, str]]:
-    text = f" {' '.join([word.form for word in words])} "
-    return Counter(zip(text, text[1:], text[2:], strict=False))
+def _dice(a: Words, b: Words) -> float:
+    """Return the share of runs of three letters that two texts have in common."""
+    one, other = (f" {' '.join([word.form for word in words])} " for words in (a, b))
+    grams, known = (Counter(zip(t, t[1:], t[2:], strict=False)) for t in (one, other))
+    both = sum(map(min, grams.values(), map(known.get, grams, repeat(0))))
+    return 2 * both / max(1, len(one) + len(other) - 4)
 
 
 def _both(one: float, other: float) -> tuple[float, float]:
     return min(one, other), max(one, other)
 
 
-def _is_number(word: Word) -> bool:
-    return word.number
-
-
-def _is_date(word: Word) -> bool:
-    return word.form in DATES
-
-
-def _is_unit(word: Word) -> bool:
-    return word.form in UNITS
-
-
-def _is_name(word: Word) -> bool:
-    return word.name
-
-
-def _is_scope(word: Word) -> bool:
-    return word.form in SCOPE
-
-
-def _opposed(one: Word, other: Word) -> bool:
+def opposed(one: Word, other: Word) -> bool:
+    """Tell whether two words are opposites: open and close, paid and unpaid."""
     if one.form in OPPOSING and frozenset((one.form, other.form)) in OPPOSITES:
         return True
     if one.stem in OPPOSING and frozenset((one.stem, other.stem)) in STEMS:
@@ -336,17 +337,18 @@ def _opposed(one: Word, other: Word) -> bool:
         shorter, longer = longer, shorter
     if len(shorter) <= 3 or not longer.endswith(shorter):
         return False
-    return longer[: -len(shorter)] in ("un", "in", "im", "ir", "non", "dis", "de")
+    return longer[: -len(shorter)] in PREFIXES
 
 
 @lru_cache(maxsize=64)
-def _parted(question: str, other: str) -> Parting:
+def parted(question: str, other: str) -> Parting:
     """Match the words of two texts, which several looks at the same pair need."""
     return part(words_of(question), words_of(other))
 
 
+PREFIXES = ("un", "in", "im", "ir", "non", "dis", "de")
+NONE = [0] * len(KINDS)
 UNITS = frozenset(SAME_UNIT.values())
-REVERSING = NEGATIONS | {"non", "un"}
 STEMS = frozenset(frozenset(stem(word) for word in pair) for pair in OPPOSITES)
 OPPOSING = frozenset().union(*OPPOSITES, *STEMS)
 """All words and stems that have an opposite."""

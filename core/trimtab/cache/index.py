@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,20 @@ SMALL = 4096
 """Vectors that are compared one by one: so many take no longer than a search of the graph."""
 STEP = 8
 """Vectors that move into the graph at a time, which takes some milliseconds."""
-LINKS, BUILD_WIDTH, SEARCH_WIDTH = 16, 128, 64
+LINKS, BUILD_WIDTH, SEARCH_WIDTH = 16, 128, 48
 """Of the graph: neighbours of a vector, and how many are looked at to place one and to find one."""
 DEAD_SHARE = 4
 """A graph is made anew when one in so many of its vectors was removed."""
 CHECK_BYTES = 16
+
+
+class Found(NamedTuple):
+    """A vector near another."""
+
+    id: int
+    cosine: float
+    vector: Vector
+    """Rounded to half precision where it is in the graph."""
 
 
 class Index:
@@ -88,22 +97,16 @@ class Index:
             for known in (*graph, self._recent.ids):
                 self._remove(known[(known <= upto) & ~np.isin(known, ids)])
 
-    def nearest(self, vector: Vector, count: int) -> list[tuple[int, float]]:
-        """Return the ids nearest to a vector, the nearest first, and their cosines."""
+    def nearest(self, vector: Vector, count: int) -> list[Found]:
+        """Return what is nearest to a vector, the nearest first."""
         with self._lock:
             if len(self._recent) > self.small:
                 self._advance()
             found = self._recent.nearest(vector, count)
             if self._graph is not None:
                 found += self._graph.nearest(vector, count)
-        found.sort(key=lambda pair: -pair[1])
+        found.sort(key=lambda one: -one.cosine)
         return found[:count]
-
-    def vector(self, id: int) -> Vector | None:
-        """Return a vector, rounded to half precision where it is in the graph."""
-        with self._lock:
-            found = self._recent.vector(id)
-            return found if found is not None or not self._graph else self._graph.vector(id)
 
     def to_bytes(self) -> tuple[bytes, int]:
         """Write down the graph, and up to which id. What is newer is to be added again."""
@@ -197,7 +200,7 @@ class _Rows:
         if self._dead * DEAD_SHARE > self._end - self._start:
             self._pack(len(self))
 
-    def nearest(self, vector: Vector, count: int) -> list[tuple[int, float]]:
+    def nearest(self, vector: Vector, count: int) -> list[Found]:
         if not len(self):
             return []
         held = slice(self._start, self._end)
@@ -206,14 +209,10 @@ class _Rows:
             near[self._gone[held]] = -np.inf
         count = min(count, len(self))
         best = np.argpartition(near, -count)[-count:]
-        return [(int(self.ids[i]), float(near[i])) for i in best]
-
-    def vector(self, id: int) -> Vector | None:
-        place = int(np.searchsorted(self.ids, id)) + self._start
-        if place == self._end or self._ids[place] != id or self._gone[place]:
-            return None
-        found: Vector = self._vectors[place].copy()
-        return found
+        rows = self._vectors[best + self._start]
+        return [
+            Found(int(self.ids[i]), float(near[i]), row) for i, row in zip(best, rows, strict=True)
+        ]
 
     def _pack(self, room: int) -> None:
         """Move what is alive into a matrix of its own size."""
@@ -260,15 +259,15 @@ class _Graph:
         self.dead += len(places) - int(self._gone[places].sum())
         self._gone[places] = True
 
-    def nearest(self, vector: Vector, count: int) -> list[tuple[int, float]]:
+    def nearest(self, vector: Vector, count: int) -> list[Found]:
         """Search wider and wider until enough is found that was not removed."""
         asked = 2 * count if self.dead else count
         while True:
             self._index.hnsw.efSearch = max(SEARCH_WIDTH, asked)
-            near, places = self._index.search(vector[None], min(asked, self._count))
+            found = self._index.search_and_reconstruct(vector[None], min(asked, self._count))
             live = [
-                (int(self._ids[place]), float(cosine))
-                for place, cosine in zip(places[0], near[0], strict=True)
+                Found(int(self._ids[place]), float(cosine), row)
+                for cosine, place, row in zip(*(part[0] for part in found), strict=True)
                 if place >= 0 and not self._gone[place]
             ]
             if len(live) >= min(count, self.alive) or asked >= self._count:
@@ -282,13 +281,6 @@ class _Graph:
         for row, place in zip(vectors, places, strict=True):
             self._index.reconstruct(int(place), row)
         return self._ids[places], vectors
-
-    def vector(self, id: int) -> Vector | None:
-        place = int(np.searchsorted(self.ids, id))
-        if place == self._count or self._ids[place] != id or self._gone[place]:
-            return None
-        found: Vector = self._index.reconstruct(place)
-        return found
 
     def to_bytes(self) -> bytes:
         """Write a checksum, the number of vectors, which of them are alive, and FAISS's own."""

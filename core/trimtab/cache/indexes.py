@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from trimtab.cache.aside import begin
-from trimtab.cache.index import SMALL, Index
+from trimtab.cache.index import SMALL, Found, Index
 from trimtab.cache.store import Near
 
 if TYPE_CHECKING:
@@ -66,19 +66,19 @@ class Indexes:
         """Return up to so many questions of a partition, the nearest first."""
         index = self._current(partition, len(vector))
         near: dict[int, Near] = {}
-        found: list[tuple[int, float]] = []
+        found: list[Found] = []
         for turn in range(ROUNDS):
             if not (found := index.nearest(vector, count)):
                 break
-            near = self.rows.fetch(partition, [seq for seq, _ in found])
+            near = self.rows.fetch(partition, [one.id for one in found])
             if len(near) == len(found):
                 break
-            index.remove([seq for seq, _ in found if seq not in near])
+            index.remove([one.id for one in found if one.id not in near])
             if turn and 2 * len(near) < len(found):
                 self._sweep(partition, index)
         return [
             Near(one.key, one.question, one.vector, cosine, one.note)
-            for seq, cosine in found
+            for seq, cosine, _ in found
             if (one := near.get(seq)) is not None
         ]
 

@@ -17,6 +17,21 @@ POLITE = frozenset(
     actually basically quick question sorry excuse""".split()
 )
 
+ARTICLES = frozenset("a an the some any do does did is are was were be been being".split())
+"""Words that come and go as a question is turned round."""
+
+SYMMETRIC = frozenset(
+    """and or vs versus nor plus both either difference differences differ differs different
+    similar similarity similarities compare compared relation relationship equal same distance
+    """.split()
+)
+"""Words that say that two things may stand in either order."""
+
+PREPOSITIONS = frozenset(
+    "during before after until since within without over under above below through".split()
+)
+"""Those that say something by themselves, unlike the ones among `FUNCTION`."""
+
 NEGATIONS = frozenset(
     """not no never none nothing nobody without cannot neither nor except excluding unless stop
     avoid refuse fail lack hardly nt""".split()

@@ -58,9 +58,8 @@ class Meanings:
         if index is None or index.dimension != len(vector):
             return []
         found = []
-        for number, similarity in index.nearest(vector, count):
-            asked, placed = self._asked.get(number), index.vector(number)
-            if asked is not None and placed is not None:  # nobody forgot it meanwhile
+        for number, similarity, placed in index.nearest(vector, count):
+            if (asked := self._asked.get(number)) is not None:  # nobody forgot it meanwhile
                 found.append(Near(asked.key, asked.question, placed, similarity, asked.note))
         return found
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimtab.cache.aligned import Aligner
-from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, is_swapped, words_of
+from trimtab.cache.contrast import FEATURES, features, words_of
+from trimtab.cache.settled import is_retyped, is_reversed, is_swapped
 from trimtab.embed import MINILM, Remembered, default_embedder, embedder, fingerprint, unit
 
 if TYPE_CHECKING:

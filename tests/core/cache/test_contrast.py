@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.cache.contrast import FEATURES, features, is_retyped, is_reversed, is_swapped, words_of
-
-KNOWN = frozenset("how do i renew my passport trial trail in austin austen".split())
+from trimtab.cache.contrast import FEATURES, features, words_of
+from trimtab.cache.settled import is_retyped, is_reversed
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
@@ -32,32 +31,6 @@ def test_any_two_texts_compare_and_their_order_hardly_matters(one: str, other: s
 )
 def test_other_spellings_are_the_same_words(one: str, other: str) -> None:
     assert [w.form for w in words_of(one)] == [w.form for w in words_of(other)]
-
-
-def test_a_typing_error_is_no_other_word_but_two_known_words_are_two() -> None:
-    assert is_retyped(
-        "How do I renew my passport?", "pls how do i renew my pasport", KNOWN.__contains__
-    )
-    assert not is_retyped("in Austin", "in Austen", KNOWN.__contains__)
-    assert not is_retyped("my trial", "my trail", KNOWN.__contains__)
-    assert not is_retyped("", "", KNOWN.__contains__)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "reversed_"),
-    [
-        ("Cancel my order", "Don't cancel my order", True),
-        ("Is it refundable?", "Is it non-refundable?", True),
-        ("Which are included?", "Which are excluded?", True),
-        ("How do I enable sync?", "How do I disable sync?", True),
-        ("Why can't I log in?", "Why can I not log in?", False),
-        ("Cancel my order", "Cancel my booking", False),
-        ("How do I enable sync?", "How do I not disable sync?", False),
-        ("same", "same", False),
-    ],
-)
-def test_what_parts_them_is_their_meaning(one: str, other: str, reversed_: bool) -> None:
-    assert is_reversed(one, other) is is_reversed(other, one) is reversed_
 
 
 SOME = (
@@ -107,14 +80,16 @@ def test_a_text_parts_from_itself_in_nothing(text: str) -> None:
         ("my recieved parcel", "my received parcel", {"left_max": 0}),
         ("my adress", "my address", {"left_max": 0}),
         ("1,000 letters", "1000 letters", {"number_changed": 0, "equal": 1}),
+        ("What does \u27b0 mean?", "What does \u2195 mean?", {"left_max": 1, "equal": 0}),
+        ("What does it cost?", "What does this cost?", {"points_min": 0, "points_max": 1}),
+        ("the sights this year", "the sights these days", {"points_max": 0}),
+        ("Who won? Does this happen often?", "Who won?", {"points_max": 0, "parts_changed": 1}),
+        ("What is it and how does it work?", "What is it?", {"parts_changed": 1}),
+        ("tea and milk", "tea", {"joins_one_sided": 1}),
+        ("What does it mean to you?", "What does it mean?", {"yours_changed": 1}),
+        ("my plan", "a plan", {"mine_changed": 1}),
     ],
 )
 def test_each_kind_of_difference_is_seen(one: str, other: str, signs: dict[str, int]) -> None:
     found = measured(one, other)
     assert {name: found[name] for name in signs} == signs
-
-
-def test_there_and_back_are_two_questions() -> None:
-    assert is_swapped("Flights from Paris to Rome", "flights from Rome to Paris?")
-    assert not is_swapped("Flights from Paris to Rome", "Flights from Paris to Rome")
-    assert not is_swapped("renew passport online", "online passport renew")
