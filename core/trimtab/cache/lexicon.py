@@ -20,12 +20,15 @@ POLITE = frozenset(
 ARTICLES = frozenset("a an the some any do does did is are was were be been being".split())
 """Words that come and go as a question is turned round."""
 
+JOINING = frozenset("and or vs versus nor plus &".split())
+"""Words around which two things may stand in either order."""
+
 SYMMETRIC = frozenset(
-    """and or vs versus nor plus both either difference differences differ differs different
-    similar similarity similarities compare compared relation relationship equal same distance
-    """.split()
+    """difference differences differ differs different similar similarity similarities compare
+    compared relation relationship equal same distance far both either between
+    mix mixed along""".split()
 )
-"""Words that say that two things may stand in either order."""
+"""Words that say so of two things wherever they stand."""
 
 PREPOSITIONS = frozenset(
     "during before after until since within without over under above below through".split()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from trimtab.cache.contrast import Word, mistyped, opposed, parted, words_of
-from trimtab.cache.lexicon import ARTICLES, NEGATIONS, POLITE, PREPOSITIONS, QUESTION, SYMMETRIC
+from trimtab.cache.lexicon import (
+    ARTICLES,
+    JOINING,
+    NEGATIONS,
+    POLITE,
+    PREPOSITIONS,
+    QUESTION,
+    SYMMETRIC,
+)
 
 REVERSING = NEGATIONS | {"non", "un"}
 
@@ -44,11 +52,9 @@ def is_swapped(question: str, other: str) -> bool:
     forms = [[w.form for w in words] for words in (one, two)]
     if forms[0] == forms[1] or sorted(forms[0]) != sorted(forms[1]):
         return False
-    if any(w.form in SYMMETRIC for w in one) or not (
-        _is_sentence(question) and _is_sentence(other)
-    ):
+    if any(w.form in SYMMETRIC for w in one):
         return False
-    return _is_exchange(one, two)
+    return _is_sentence(question) and _is_sentence(other) and _is_exchange(one, two)
 
 
 def _is_sentence(text: str) -> bool:
@@ -63,11 +69,12 @@ def _is_light(word: Word) -> bool:
 def _is_exchange(one: Sequence[Word], two: Sequence[Word]) -> bool:
     """Tell whether the first are the second with two runs of words exchanged across others."""
     differ = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a.form != b.form]
-    old, new = ([w.form for w in words[differ[0] : differ[-1] + 1]] for words in (one, two))
     words = one[differ[0] : differ[-1] + 1]
+    old, new = [w.form for w in words], [w.form for w in two[differ[0] : differ[-1] + 1]]
     content = [w.content and w.form not in PREPOSITIONS for w in words]
-    return any(
-        old[-tail:] + old[head:-tail] + old[:head] == new
+    return JOINING.isdisjoint(old) and any(
+        old[0] == new[-head]
+        and old[-tail:] + old[head:-tail] + old[:head] == new
         and any(content[:head])
         and any(content[-tail:])
         and (content[0] or content[-tail])  # else each took its preposition along

@@ -43,6 +43,7 @@ def test_what_parts_them_is_their_meaning(one: str, other: str, reversed_: bool)
         ("Trains from Paris on Monday to Rome", "Trains to Rome on Monday from Paris", False),
         ("What do cats think of dogs?", "What dogs think of cats?", True),
         ("Why is the old plan better than the new plan?", "Is new plan better than old plan", True),
+        ("Move it from old to new and back", "Move it from new to old and back", True),
         ("Should I take tea or coffee?", "Should I take coffee or tea?", False),
         ("the difference between tea and coffee", "the difference of coffee and tea", False),
         ("How big would the sun look from here?", "How would the sun look big from here?", False),
