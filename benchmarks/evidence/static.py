@@ -48,8 +48,8 @@ def read(runner, many: int):
     for start in range(0, many, BATCH):
         codes = [[first, code, last] for code in range(start, min(start + BATCH, many))]
         found = np.zeros((len(codes), runner._width), np.float32)
-        for place, layers in runner._states(codes):
-            found[place] = layers[-1].sum(axis=0) / np.linalg.norm(layers[-1].sum(axis=0))
+        for place, (states,) in runner._states(codes, runner._shown[-1:]):
+            found[place] = states.sum(axis=0) / np.linalg.norm(states.sum(axis=0))
         yield found
 
 

@@ -4,8 +4,7 @@
 
 The groups of questions beside this file were written for it: each wording in `same` is served by
 one answer, none of those in `different` is. A tenth of the groups is held out; on those the
-probabilities and the limits of the error budgets are fitted. Needs torch. The groups in `later/`
-were written after the shipped weights were trained: move them here to learn from them too.
+probabilities and the limits of the error budgets are fitted. Needs torch.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ BEFORE = "um |so |hi, |hello, |hey |please |ok so |quick question: |can you tell
     "|"
 )
 AFTER = " thanks| please| thank you|??|...|!| thx| pls".split("|")
+STATES = 384 * 3
+"""Numbers of a token: those of three layers."""
 BATCH = 64
 RATE = 3e-3
 SMOOTH = 0.03
@@ -63,8 +64,7 @@ def main() -> None:
     pairs, weights = pairs + near, np.concatenate([weights, np.full(len(near), 0.05)])
     texts = sorted({text for pair in pairs for text in pair[:2]})
     print(f"{len(rows)} groups, {len(pairs)} pairs, {len(texts)} texts", flush=True)
-    states = {text: (read.ids[:TOKENS], read.layers[-1][:TOKENS].astype(np.float16), read.vector)
-              for text, read in zip(texts, encoder.read(texts), strict=True)}  # fmt: skip
+    states = states_of(texts, encoder)
     table = np.array([features(a, b) for a, b, *_ in pairs], np.float32)
     net, words = Net(table), Words(table)
     held = np.array([group % 10 == 0 for *_, group in pairs])
@@ -93,6 +93,17 @@ def held_scores(nets, pairs, table, states, encoder) -> dict[str, np.ndarray]:  
         forced = ruled(a, b, measures, None)
         found["words"].append(float(words[i]) if forced is None else forced)
     return {kind: np.array(scores).clip(-30, None) for kind, scores in found.items()}
+
+
+def states_of(texts: list[str], encoder: MiniLM) -> dict[str, tuple]:  # type: ignore[type-arg]
+    """Read texts: their tokens, the states of these after several layers, and the vector."""
+    found = {}
+    for start in range(0, len(texts), 512):
+        some = texts[start : start + 512]
+        for text, read in zip(some, encoder.read(some), strict=True):
+            states = np.concatenate(read.layers, axis=1)[:TOKENS].astype(np.float16)
+            found[text] = read.ids[:TOKENS], states, read.vector
+    return found
 
 
 def hard_pairs(rows: list[dict[str, object]]) -> tuple[list[Pair], np.ndarray]:
@@ -158,7 +169,7 @@ class Net(nn.Module):
 
     def __init__(self, table: np.ndarray, drop: float = 0.3) -> None:
         super().__init__()
-        self.project = nn.Linear(384, WIDTH)
+        self.project = nn.Linear(STATES, WIDTH)
         self.scale = nn.Parameter(torch.tensor(4.0))
         self.bonus = nn.Parameter(torch.tensor(2.0))
         self.compare = nn.Linear(4 * WIDTH + 3, WIDTH)
@@ -219,7 +230,7 @@ def batch_of(pairs: list[Pair], table: np.ndarray, states: dict) -> tuple[torch.
 
 def padded(rows: list) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
     longest = max(len(row[0]) for row in rows)
-    states = np.zeros((len(rows), longest, 384), np.float32)
+    states = np.zeros((len(rows), longest, STATES), np.float32)
     ids = np.full((len(rows), longest), -1)
     for i, (code, state, _) in enumerate(rows):
         states[i, : len(code)], ids[i, : len(code)] = state, code

@@ -32,6 +32,8 @@ MARK = "9fa986d8"
 """Of its weights, by which they are known wherever they are saved."""
 WINDOW = 256
 """Tokens of a text that MiniLM reads; the rest does not count."""
+SHOWN = (2, 4)
+"""Layers whose states of the tokens are shown beside the last: words as they are, and in place."""
 HASHED = 1024
 WORD = re.compile(r"\w+")
 
@@ -436,7 +438,7 @@ def _runner(folder: Path, threads: int) -> Callable[[Sequence[str]], Vectors]:
         from trimtab.encoder import Encoder
     except ImportError:
         return SentenceTransformer(str(folder))
-    return Encoder(folder, threads=threads, window=WINDOW)
+    return Encoder(folder, threads=threads, window=WINDOW, layers=SHOWN)
 
 
 def _sentence_transformer(model: str | Path) -> Any:

@@ -37,10 +37,11 @@ class Encoder:
     """Turns texts into the mean of their tokens' last states, of unit length.
 
     Exact to about 1e-6 beside the same weights in PyTorch. Safe to call from several threads.
+    `layers` are those before the last whose states `read` shows too, where the model has them.
     """
 
     def __init__(
-        self, folder: Path, *, threads: int = 1, window: int = 256, layers: Sequence[int] = (-1,)
+        self, folder: Path, *, threads: int = 1, window: int = 256, layers: Sequence[int] = ()
     ) -> None:
         config, weights = _saved(folder)
         self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -52,23 +53,29 @@ class Encoder:
         options.log_severity_level = 3
         self._width = int(config["hidden_size"])
         self._window = min(window, config["max_position_embeddings"])
+        count = config["num_hidden_layers"]
+        shown = [*(i for i in layers if i < count), count]
         self._session = onnxruntime.InferenceSession(
-            _graph(config, weights, layers), options, providers=["CPUExecutionProvider"]
+            _graph(config, weights, shown), options, providers=["CPUExecutionProvider"]
         )
-        last = weights[f"encoder.layer.{config['num_hidden_layers'] - 1}.output.dense.weight"]
+        self._shown = [output.name for output in self._session.get_outputs()]
+        last = weights[f"encoder.layer.{count - 1}.output.dense.weight"]
         self.mark = f"{zlib.crc32(last.astype(np.float32).tobytes()):08x}"
         """Tells these weights from others."""
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Embed texts."""
-        found = [one.vector for one in self.read(texts)]
-        return np.array(found) if found else np.zeros((0, self._width), np.float32)
+        found = np.zeros((len(texts), self._width), np.float32)
+        for i, (last,) in self._states(self._coded(texts), self._shown[-1:]):
+            total = last.sum(axis=0)
+            found[i] = total / np.linalg.norm(total)
+        return found
 
     def read(self, texts: Sequence[str]) -> list[Read]:
         """Read texts with the states of their tokens."""
-        codes = [code.ids for code in self._tokens.encode_batch_fast(_clean(texts))]
+        codes = self._coded(texts)
         found: dict[int, Read] = {}
-        for i, layers in self._states(codes):
+        for i, layers in self._states(codes, self._shown):
             total = layers[-1].sum(axis=0)
             ids = np.array(codes[i], np.int32)
             found[i] = Read(ids, total / np.linalg.norm(total), layers)
@@ -88,11 +95,11 @@ class Encoder:
         first, last = self._ends
         texts = [[first, *chain.from_iterable(ids for _, ids in w), last] for _, w in windows]
         found = [np.zeros((len(pieces), self._width), np.float32) for pieces in passages]
-        for at, layers in self._states(texts):
+        for at, (last_states,) in self._states(texts, self._shown[-1:]):
             number, window = windows[at]
             start = 1
             for place, codes in window:
-                total = layers[-1][start : start + len(codes)].sum(axis=0)
+                total = last_states[start : start + len(codes)].sum(axis=0)
                 start += len(codes)
                 found[number][place] = total / max(float(np.linalg.norm(total)), 1e-9)
         return found
@@ -117,7 +124,12 @@ class Encoder:
         """Tell whether a lower-case word is in the vocabulary, as typing errors are not."""
         return self._tokens.token_to_id(word) is not None
 
-    def _states(self, codes: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[Vectors]]]:
+    def _coded(self, texts: Sequence[str]) -> list[list[int]]:
+        return [code.ids for code in self._tokens.encode_batch_fast(_clean(texts))]
+
+    def _states(
+        self, codes: Sequence[Sequence[int]], shown: Sequence[str]
+    ) -> Iterator[tuple[int, list[Vectors]]]:
         """Run texts through the network; those of like length together, so little is padded.
 
         Yields the number of a text, and the states of its tokens after each layer asked for.
@@ -130,7 +142,7 @@ class Encoder:
             for row, i in zip(ids, rows, strict=True):
                 row[: len(codes[i])] = codes[i]
             mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int32)
-            states = self._session.run(None, {"ids": ids, "mask": mask})
+            states = self._session.run(shown, {"ids": ids, "mask": mask})
             for row, (i, length) in enumerate(zip(rows, lengths, strict=True)):
                 yield i, [layer[row, :length] for layer in states]
 
@@ -143,7 +155,7 @@ class Read:
     """Its tokens, the marks of its beginning and end included."""
     vector: Vector
     layers: Sequence[Vectors]
-    """The tokens' states after each layer asked for."""
+    """The tokens' states after each layer asked for, and after the last."""
 
 
 def _clean(texts: Iterable[str]) -> list[str]:

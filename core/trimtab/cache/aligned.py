@@ -1,8 +1,9 @@
 """Two questions laid beside each other, token by token.
 
 Decomposable attention (Parikh et al. 2016, arXiv 1606.01933) over the states that the sentence
-encoder has of a question's tokens anyway: each token looks for its like in the other question, and
-a small network weighs what was found. Trained by `benchmarks/same_answer/train.py`.
+encoder has of a question's tokens anyway, of its middle layers too, where a word is still more
+itself: each token looks for its like in the other question, and a small network weighs what was
+found. Trained by `benchmarks/same_answer/train.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ TOKENS = 128
 WIDTH = 64
 """Numbers that are kept of a token, a byte each."""
 ROW = WIDTH + 2
+NEVER = -1000
+"""So near is a token to one of its own question, as attention sees it: of no weight at all."""
 
 
 class Aligner:
@@ -43,36 +46,34 @@ class Aligner:
         self._scale, self._bonus = float(weights["scale"]), float(weights["bonus"])
         self._mean, self._spread = weights["mean"], weights["spread"]
 
-    def note(self, ids: NDArray[np.int32], states: Vectors) -> bytes:
+    def note(self, ids: NDArray[np.int32], layers: Sequence[Vectors]) -> bytes:
         """Write down what is needed of a question's tokens, 66 bytes each."""
         weight, bias = self._project
-        kept = np.rint(np.tanh(states[:TOKENS] @ weight + bias) * 127).astype(np.int8)
+        states = np.concatenate(layers, axis=1)[:TOKENS]
+        kept = np.rint(np.tanh(states @ weight + bias) * 127).astype(np.int8)
         return bytes(ids[:TOKENS].astype("<u2").tobytes() + kept.tobytes())
 
     def score(self, note: bytes, other: bytes, measures: Sequence[float]) -> float:
         """Return the log odds that one answer serves both questions; their order is the same."""
-        (ids_a, a), (ids_b, b) = _read(note), _read(other)
-        equal = (ids_a[:, None] == ids_b).astype(np.float32)
-        near = _unit(a) @ _unit(b).T
+        count = len(note) // ROW
+        own, near, equal = _beside(_read(note), _read(other))
         weight = np.exp(self._scale * (near - 1) + self._bonus * equal)
-        found = weight @ b / np.add.reduce(weight, axis=1)[:, None]
-        met = weight.T @ a / np.add.reduce(weight, axis=0)[:, None]
-        hits = [np.maximum.reduce(equal, axis=side) for side in (1, 0)]
-        best = [np.maximum.reduce(near, axis=side) for side in (1, 0)]
-        both = ([a, b], [found, met], hits, best)
-        compared = self._compared(*map(np.concatenate, both))
-        one, two = compared[: len(a)], compared[len(a) :]
+        found = weight @ own / np.add.reduce(weight, axis=1)[:, None]
+        hits, best = np.maximum.reduce(equal, axis=1), np.maximum.reduce(near, axis=1)
+        compared = self._compared(own, found, hits, best)
+        one, two = compared[:count], compared[count:]
         mean_a, mean_b = (np.add.reduce(side) / np.float32(len(side)) for side in (one, two))
         most_a, most_b = np.maximum.reduce(one), np.maximum.reduce(two)
-        sizes = ((np.asarray(measures, np.float32) - self._mean) / self._spread).clip(-4, 4)
+        sizes = (np.array(measures, np.float32) - self._mean) / self._spread
         seen = [mean_a + mean_b, np.abs(mean_a - mean_b)]
-        seen += [np.maximum(most_a, most_b), np.minimum(most_a, most_b), sizes]
+        seen += [np.maximum(most_a, most_b), np.minimum(most_a, most_b)]
+        seen.append(np.minimum(np.maximum(sizes, -4), 4))
         matrix, bias = self._hidden
         hidden = np.maximum(np.concatenate(seen) @ matrix + bias, 0)
         return float(hidden @ self._out[0] + self._out[1])
 
     def _compared(self, own: Array, found: Array, hits: Array, best: Array) -> Array:
-        """Compare the tokens of both questions with what each finds in the other."""
+        """Compare each token with what it finds in the other question."""
         rows = np.empty((len(own), len(self._compare)), np.float32)
         rows[:, :WIDTH] = own
         np.multiply(own, found, out=rows[:, WIDTH : 2 * WIDTH])
@@ -82,14 +83,24 @@ class Aligner:
         return compared
 
 
+Noted = tuple["NDArray[Any]", "Array"]
+
+
+def _beside(one: Noted, other: Noted) -> tuple[Array, Array, Array]:
+    """Lay the tokens of two questions in one matrix; only those of the other are near or equal."""
+    (ids_a, a), (ids_b, b) = one, other
+    count = len(a)
+    own, ids = np.concatenate((a, b)), np.concatenate((ids_a, ids_b))
+    length = np.sqrt(np.add.reduce(own * own, axis=1))[:, None]
+    unit = own / np.maximum(length, np.float32(1e-9))
+    near, equal = unit @ unit.T, (ids[:, None] == ids).astype(np.float32)
+    near[:count, :count] = near[count:, count:] = NEVER
+    equal[:count, :count] = equal[count:, count:] = 0
+    return own, near, equal
+
+
 def _read(note: bytes) -> tuple[NDArray[Any], Array]:
     count = len(note) // ROW
     ids = np.frombuffer(note, "<u2", count)
     kept = np.frombuffer(note, np.int8, offset=2 * count).reshape(count, WIDTH)
     return ids, kept.astype(np.float32) / np.float32(127)
-
-
-def _unit(rows: Array) -> Array:
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    found: Array = rows / np.maximum(length, np.float32(1e-9))
-    return found

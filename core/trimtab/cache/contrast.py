@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -36,6 +34,12 @@ POINTING = re.compile(
     re.I,
 )
 """What points at something that is not in the text: no other's answer can speak of it."""
+POINTERS = frozenset(
+    "this these those following attached given shown written below above here".split()
+)
+"""One of which stands in whatever points."""
+YOURS = frozenset("you your yours".split())
+MINE = frozenset("i my me mine our we us".split())
 PARTS = re.compile(r"\?(?=\s+\w)|\s(?:and|or)\s+(?:what|why|how|when|where|who|which|if)\b", re.I)
 """Where another question begins."""
 CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d\d))?\s*([ap])\.?m\b\.?", re.I)
@@ -64,6 +68,8 @@ class Word(NamedTuple):
     """See `KINDS`."""
     turns: bool
     """Whether it may be the opposite of another word."""
+    grams: frozenset[str]
+    """Its runs of three letters, beginning and end included."""
 
 
 KINDS = ("number", "date", "unit", "name", "scope", "negation")
@@ -82,6 +88,9 @@ def words_of(text: str) -> tuple[Word, ...]:
         name = (raw[:1].isupper() and not starts) or (raw.isupper() and len(raw) > 1)
         starts = text[match.end() : match.end() + 1] in (".", "!", "?", ":", "\n")
         low = raw.lower()
+        if low.isalpha() and low not in CONTRACTIONS:
+            found.append(_word(low, name))
+            continue
         if low.endswith("n't") and low not in CONTRACTIONS:
             low = low[:-3] + " not"
         for part in CONTRACTIONS.get(low, low).split():
@@ -106,12 +115,18 @@ def _word(form: str, name: bool) -> Word:
     form = SAME_UNIT.get(form, form)
     if form[:1].isdigit():
         form = form.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", form) else form
-        return Word(form, form, False, True, True, (True, form in DATES, *[False] * 4), False)
+        kinds = (True, form in DATES, *[False] * 4)
+        return Word(form, form, False, True, True, kinds, False, _grams(form))
     content, name = form not in FUNCTION and form not in POLITE, name and form not in FUNCTION
     kinds = (False, form in DATES, form in UNITS, name, form in SCOPE, form in NEGATIONS)
     root = stem(form)
     turns = form in OPPOSING or root in OPPOSING or form.startswith(PREFIXES)
-    return Word(form, root, name, False, content, kinds, turns)
+    return Word(form, root, name, False, content, kinds, turns, _grams(form))
+
+
+def _grams(form: str) -> frozenset[str]:
+    padded = f" {form} "
+    return frozenset(padded[i : i + 3] for i in range(len(form)))
 
 
 @lru_cache(maxsize=16384)
@@ -268,12 +283,14 @@ def _about(question: str, other: str) -> list[float]:
 @lru_cache(maxsize=4096)
 def _counts(text: str) -> tuple[int, ...]:
     forms = [w.form for w in words_of(text)]
+    joins = forms.count("and") + forms.count("or")
+    points = not POINTERS.isdisjoint(forms)
     return (
-        len(POINTING.findall(re.split(r"[.?!]\s", text, maxsplit=1)[0])),
-        len(PARTS.findall(text)),
-        forms.count("and") + forms.count("or"),
-        any(form in ("you", "your", "yours") for form in forms),
-        any(form in ("i", "my", "me", "mine", "our", "we", "us") for form in forms),
+        len(POINTING.findall(re.split(r"[.?!]\s", text, maxsplit=1)[0])) if points else 0,
+        len(PARTS.findall(text)) if joins or "?" in text[:-1] else 0,
+        joins,
+        not YOURS.isdisjoint(forms),
+        not MINE.isdisjoint(forms),
     )
 
 
@@ -315,11 +332,9 @@ def _content(words: Words) -> list[Word]:
 
 
 def _dice(a: Words, b: Words) -> float:
-    """Return the share of runs of three letters that two texts have in common."""
-    one, other = (f" {' '.join([word.form for word in words])} " for words in (a, b))
-    grams, known = (Counter(zip(t, t[1:], t[2:], strict=False)) for t in (one, other))
-    both = sum(map(min, grams.values(), map(known.get, grams, repeat(0))))
-    return 2 * both / max(1, len(one) + len(other) - 4)
+    """Return the share of runs of three letters that the words of two texts have in common."""
+    one, other = (NO_GRAMS.union(*[word.grams for word in words]) for words in (a, b))
+    return 2 * len(one & other) / max(1, len(one) + len(other))
 
 
 def _both(one: float, other: float) -> tuple[float, float]:
@@ -348,6 +363,7 @@ def parted(question: str, other: str) -> Parting:
 
 PREFIXES = ("un", "in", "im", "ir", "non", "dis", "de")
 NONE = [0] * len(KINDS)
+NO_GRAMS: frozenset[str] = frozenset()
 UNITS = frozenset(SAME_UNIT.values())
 STEMS = frozenset(frozenset(stem(word) for word in pair) for pair in OPPOSITES)
 OPPOSING = frozenset().union(*OPPOSITES, *STEMS)

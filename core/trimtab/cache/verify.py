@@ -105,7 +105,7 @@ class Reader:
             vectors = unit(self.embed(texts))
             return [Reading(text, row, b"") for text, row in zip(texts, vectors, strict=True)]
         return [
-            Reading(text, read.vector, self._model.aligner.note(read.ids, read.layers[-1]))
+            Reading(text, read.vector, self._model.aligner.note(read.ids, read.layers))
             for text, read in zip(texts, self._read(texts), strict=True)
         ]
 

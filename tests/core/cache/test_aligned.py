@@ -15,9 +15,9 @@ TRAIN = Path(__file__).parents[3] / "benchmarks" / "same_answer" / "train.py"
 DICE = np.random.default_rng(0)
 
 
-def question(length: int) -> tuple[np.ndarray, np.ndarray]:
-    states = DICE.standard_normal((length, 384)).astype(np.float32)
-    return DICE.integers(0, 30_000, length).astype(np.int32), states
+def question(length: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    layers = DICE.standard_normal((3, length, 384)).astype(np.float32)
+    return DICE.integers(0, 30_000, length).astype(np.int32), list(layers)
 
 
 def test_it_says_what_the_trained_network_says_whichever_comes_first() -> None:
@@ -35,7 +35,7 @@ def test_it_says_what_the_trained_network_says_whichever_comes_first() -> None:
         (ids_a, a), (ids_b, b) = (question(length) for length in lengths)
         ids_b[0] = ids_a[0]
         table = DICE.standard_normal((1, len(FEATURES))).astype(np.float32)
-        states = {"a": (ids_a, a, None), "b": (ids_b, b, None)}
+        states = {"a": (ids_a, np.hstack(a), None), "b": (ids_b, np.hstack(b), None)}
         with torch.inference_mode():
             wanted = float(net(train.batch_of([("a", "b", 1, 0)], table, states))[0])
         notes = own.note(ids_a, a), own.note(ids_b, b)
@@ -48,7 +48,7 @@ def test_it_says_what_the_trained_network_says_whichever_comes_first() -> None:
 def weights() -> dict[str, np.ndarray]:
     wide, sizes = 4 * WIDTH + 3, len(FEATURES)
     shapes = {
-        "project": (WIDTH, 384),
+        "project": (WIDTH, 3 * 384),
         "compare": (WIDTH, wide),
         "hidden": (WIDTH, 4 * WIDTH + sizes),
         "out": (1, WIDTH),
@@ -62,10 +62,10 @@ def weights() -> dict[str, np.ndarray]:
 
 def test_a_note_keeps_the_beginning_of_a_question_a_byte_a_number() -> None:
     made = weights()
-    ids, states = question(TOKENS + 20)
-    note = Aligner(made).note(ids, states)
+    ids, layers = question(TOKENS + 20)
+    note = Aligner(made).note(ids, layers)
     kept_ids, kept = _read(note)
-    wanted = np.tanh(states[:TOKENS] @ made["project.weight"].T + made["project.bias"])
+    wanted = np.tanh(np.hstack(layers)[:TOKENS] @ made["project.weight"].T + made["project.bias"])
 
     assert len(note) == ROW * TOKENS
     assert (kept_ids == ids[:TOKENS]).all()
