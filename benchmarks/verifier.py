@@ -23,7 +23,6 @@ from trimtab.cache.verify import Evidence, Reader
 DRAWS, LEARNT, OTHERS, BUDGET = 60, 1000, 5000, 0.10
 LEAST = 20
 """Answers that must have been served for a precision to be looked at."""
-BATCH = 256
 
 
 def main() -> None:
@@ -58,11 +57,7 @@ def compared(pairs: Sequence[Pair]) -> list[Evidence]:
     """Read each text once, and compare the pairs."""
     reader = Reader()
     texts = sorted({text for pair in pairs for text in (pair.question, pair.cached)})
-    read = {
-        reading.text: reading
-        for start in range(0, len(texts), BATCH)
-        for reading in reader.read_all(texts[start : start + BATCH])
-    }
+    read = {reading.text: reading for reading in reader.read_all(texts)}
     return [reader.compare(read[pair.question], read[pair.cached]) for pair in pairs]
 
 

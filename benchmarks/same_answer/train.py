@@ -27,7 +27,7 @@ from trimtab.cache.aligned import TOKENS, WIDTH
 from trimtab.cache.calibrate import fit, limit_for
 from trimtab.cache.contrast import FEATURES, features
 from trimtab.cache.verify import joined, mixed, ruled
-from trimtab.embed import MiniLM
+from trimtab.embed import SHOWN, MiniLM
 
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "core" / "trimtab" / "cache" / "same_answer.npz"
@@ -39,8 +39,8 @@ BEFORE = "um |so |hi, |hello, |hey |please |ok so |quick question: |can you tell
     "|"
 )
 AFTER = " thanks| please| thank you|??|...|!| thx| pls".split("|")
-STATES = 384 * 3
-"""Numbers of a token: those of three layers."""
+STATES = 384 * (len(SHOWN) + 1)
+"""Numbers that are known of a token."""
 BATCH = 64
 RATE = 3e-3
 SMOOTH = 0.03

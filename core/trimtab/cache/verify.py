@@ -29,6 +29,8 @@ RETYPED = 5.0
 """What the network is taken to say of two texts that are the same but for typing errors."""
 NEVER = -99.0
 """Log odds of what cannot be the same."""
+BATCH = 256
+"""Texts that are read at once: the states of all tokens of many more would not fit in memory."""
 LONG = 60
 """Words from which on a text counts as a template: then no word of it that says anything, and no
 number, may differ, because one value among hundreds hardly moves a vector."""
@@ -104,9 +106,12 @@ class Reader:
         if self._read is None:
             vectors = unit(self.embed(texts))
             return [Reading(text, row, b"") for text, row in zip(texts, vectors, strict=True)]
+        note = self._model.aligner.note
+        batches = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
         return [
-            Reading(text, read.vector, self._model.aligner.note(read.ids, read.layers))
-            for text, read in zip(texts, self._read(texts), strict=True)
+            Reading(text, read.vector, note(read.ids, read.layers))
+            for batch in batches
+            for text, read in zip(batch, self._read(batch), strict=True)
         ]
 
     def compare(self, one: Reading, other: Reading) -> Evidence:
